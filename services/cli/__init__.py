@@ -1,0 +1,1 @@
+"""The `spendgate` command: everything a person does with Spendgate from a terminal."""

@@ -1,0 +1,1 @@
+"""The door for usage events, policies and boosts: validated, then durable, then acknowledged."""

@@ -1,0 +1,44 @@
+"""The bodies of administrative requests, as people write them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from schemas.fields import Name, Text
+from schemas.problems import problems_of
+from services.adapters.web_body import decode_json
+from services.adapters.web_errors import ApiError
+
+ChangeT = TypeVar("ChangeT", bound=BaseModel)
+
+_decoder = msgspec.json.Decoder(dict[str, Any])
+
+
+class PolicyRequest(BaseModel):
+    """Replace the whole policy of an organization."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    policy: dict[str, Any] = Field(description="the policy document")
+    by: Name = Field(description="who makes the change", examples=["alice@example.com"])
+    reason: Text = Field("", description="why, for the people who read the history", examples=["Q3 plan"])
+    expected_version: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="the version that the change was made against, 0 for none; another one in force answers 409"
+    )
+
+
+def read_change(body: bytes, model: type[ChangeT]) -> ChangeT:
+    """Decode and validate. Raises `ApiError` 400 or 422, naming the first field at fault and listing all."""
+    document = decode_json(body, _decoder)
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        found = problems_of(error, {"": tuple(model.model_fields)})
+        problems = [{"field": problem.path, "message": problem.message} for problem in found]
+        first = found[0]
+        raise ApiError(
+            422, "invalid_field", first.message, field=first.path or None, detail={"problems": problems}
+        ) from error

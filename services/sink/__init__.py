@@ -1,0 +1,1 @@
+"""Charges and decisions to ClickHouse, each exactly once. See README.md."""

@@ -1,0 +1,1 @@
+"""The gateways' client against enforcers that behave as no good one would."""

@@ -1,0 +1,51 @@
+"""Whatever a policy says is acted on, or said not to be: nothing in between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from schemas.budget import Budget
+from schemas.policy import Policy, parse_policy
+from services.core.policy import CompiledPolicy
+from services.core.unenforced import unenforced
+
+BUDGET: dict[str, Any] = {"name": "all", "limit_usd": "5", "window": "day"}
+ACTED_ON: dict[str, Any] = {
+    "name": "everything",
+    "scope": {"project": "search"},
+    "limit_usd": "6",
+    "window": "month",
+    "alerts": [0.5],
+    "tiers": {"soft": 0.5, "throttle": 0.6},
+    "on_hard": "monitor",
+    "on_unpriced": "deny",
+    "on_unknown": "allow",
+    "grace": {"priorities": ["critical"], "percent": 10, "duration": "2h"},
+    "fallback": {"gpt-4o": "gpt-4o-mini"},
+    "fallback_at": "soft",
+    "schedule": [{"when": "sat,sun", "factor": 0.5}],
+}
+
+
+def policy(**changed: Any) -> Policy:
+    """A policy with one budget, some of whose fields are changed."""
+    return parse_policy({"organization": "acme", "budgets": [BUDGET | changed]})
+
+
+def test_every_field_of_a_budget_is_acted_on() -> None:
+    assert set(ACTED_ON) == set(Budget.model_fields)
+
+
+@pytest.mark.parametrize("field", ACTED_ON)
+def test_a_field_that_is_acted_on_changes_what_is_enforced(field: str) -> None:
+    changed = policy(**{field: ACTED_ON[field]})
+    assert CompiledPolicy.compile(changed, version=1) != CompiledPolicy.compile(policy(), version=1)
+    assert unenforced(changed) == []
+
+
+def test_contacts_are_named_once() -> None:
+    contacts = [{"budget": "*", "notify": ["mailto:a@example.com"]}, {"budget": "*", "notify": ["slack:#ops"]}]
+    document = {"organization": "acme", "contacts": contacts}
+    assert [line.split()[0] for line in unenforced(parse_policy(document))] == ["contacts"]
