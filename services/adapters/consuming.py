@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterator, Collection, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NoReturn, TypeVar
 
 from aiokafka import AIOKafkaConsumer
@@ -40,6 +40,16 @@ async def while_alive(consumer: AIOKafkaConsumer, work: Coroutine[Any, Any, Resu
         return working.result()
     finally:
         await end_tasks(working)
+
+
+@asynccontextmanager
+async def started(consumer: AIOKafkaConsumer) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer that runs in the block, and is closed after it: also when its start fails, or is given up halfway."""
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await close(consumer)
 
 
 async def close(consumer: AIOKafkaConsumer) -> None:

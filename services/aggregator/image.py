@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from services.adapters.consuming import started
 from services.adapters.kafka import tail
 from services.adapters.settings import Settings
 from services.adapters.topics import TopicName, topic
@@ -114,12 +115,9 @@ async def reading(settings: Settings, *sources: TopicPartition) -> AsyncIterator
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest"
     )
-    await consumer.start()
-    try:
+    async with started(consumer):
         consumer.assign(list(sources))
         yield consumer
-    finally:
-        await consumer.stop()
 
 
 def _show(value: bytes | None) -> str:

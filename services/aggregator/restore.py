@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from services.adapters.consuming import started
 from services.adapters.kafka import Record, tail
 from services.adapters.settings import Settings
 from services.adapters.topics import TopicName, topic
@@ -33,12 +34,9 @@ async def ends(settings: Settings, partition: int) -> Ends:
     ledger = TopicPartition(topic(settings, "ledger"), partition)
     balances = TopicPartition(topic(settings, "balances"), partition)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
-    await consumer.start()
-    try:
+    async with started(consumer):
         first = await consumer.beginning_offsets([ledger])
         end = await consumer.end_offsets([ledger, balances])
-    finally:
-        await consumer.stop()
     return Ends(first[ledger], end[ledger], end[balances])
 
 
@@ -49,8 +47,7 @@ async def holds_records(settings: Settings, partition: int, first: int, end: int
     """
     balances = TopicPartition(topic(settings, "balances"), partition)
     consumer = AIOKafkaConsumer(bootstrap_servers=settings.kafka, enable_auto_commit=False)
-    await consumer.start()
-    try:
+    async with started(consumer):
         consumer.assign([balances])
         consumer.seek(balances, first)
         while await consumer.position(balances) < end:
@@ -58,8 +55,6 @@ async def holds_records(settings: Settings, partition: int, first: int, end: int
                 if any(record.offset < end for record in found):
                     return True
         return False
-    finally:
-        await consumer.stop()
 
 
 async def restore(settings: Settings, partition: int, prices: PriceBook) -> LedgerState:

@@ -20,6 +20,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from services.adapters.clock import monotonic_ms, now_ms
+from services.adapters.consuming import started
 from services.adapters.kafka import partition_for, tail
 from services.adapters.keys import Role, new_key, write_keys
 from services.adapters.topics import TopicName, topic
@@ -220,11 +221,8 @@ async def consumer(
         auto_offset_reset="earliest",
         isolation_level="read_committed" if committed else "read_uncommitted",
     )
-    await made.start()
-    try:
+    async with started(made):
         yield made
-    finally:
-        await made.stop()
 
 
 async def commit_offsets(settings: AggregatorSettings, offsets: Mapping[int, int]) -> None:
