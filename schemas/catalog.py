@@ -56,7 +56,9 @@ _TYPES = (
     _type(events.EnforcerForgotten, "ledger", "ingest"),
     _type(events.ChargePosted, "charges", "aggregator"),
     _type(events.DecisionMade, "decisions", "enforcer"),
-    _type(events.AlertRaised, "alerts", "aggregator"),
+    _type(events.AlertRaised, "alerts", "aggregator", "forecaster"),
+    _type(events.ForecastMade, "forecasts", "forecaster"),
+    _type(events.AnomalyFound, "anomalies", "forecaster"),
     _type(events.UsageRejected, "rejected", "ingest", "aggregator"),
 )
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from schemas.decision import Decision
 from schemas.envelope import CloudEvent
+from schemas.foresight import Anomaly, Forecast
 from schemas.outcomes import Alert, Charge, Rejection
 from schemas.spending import Correction, Expiry, Usage
 from schemas.steering import Acknowledgement, AllowanceClaim, Boost, Farewell, Heartbeat, PolicyChange
@@ -93,6 +94,20 @@ class AlertRaised(CloudEvent):
 
     type: Literal["spendgate.alert.raised.v1"]
     data: Alert
+
+
+class ForecastMade(CloudEvent):
+    """The total of a window was forecast."""
+
+    type: Literal["spendgate.forecast.made.v1"]
+    data: Forecast
+
+
+class AnomalyFound(CloudEvent):
+    """Spending does not look like its past."""
+
+    type: Literal["spendgate.anomaly.found.v1"]
+    data: Anomaly
 
 
 class UsageRejected(CloudEvent):

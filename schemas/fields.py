@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -55,6 +55,21 @@ def _bounded_duration(text: object) -> object:
     return text
 
 
+DAY = r"^2[01][0-9]{2}-[0-9]{2}-[0-9]{2}$"
+_DAY = re.compile(DAY)
+
+
+def _day(value: object) -> object:
+    if isinstance(value, date):
+        return value
+    try:
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass
+    raise PydanticCustomError("day", "is a calendar day, such as 2026-11-24, in the years 2000 to 2199")
+
+
 _INSTANT = re.compile(INSTANT)
 
 
@@ -100,6 +115,9 @@ Instant = Annotated[
     datetime, BeforeValidator(_instant), WithJsonSchema({"type": "string", "format": "date-time", "pattern": INSTANT})
 ]
 """A moment with its offset from UTC. Nanoseconds are read, microseconds are kept."""
+
+Day = Annotated[date, BeforeValidator(_day), WithJsonSchema({"type": "string", "format": "date", "pattern": DAY})]
+"""A day of an organization's calendar."""
 
 InstantMs = Annotated[int, Field(ge=0, lt=7_258_118_400_000)]
 """A moment in UTC milliseconds since 1970, before the year 2200."""

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.envelope import Data
-from schemas.fields import Amount, Count, Identifier, InstantMs, Name, Nanousd, Slug, Tags, Tokens
+from schemas.fields import Amount, Count, Day, Identifier, InstantMs, Name, Nanousd, Slug, Tags, Tokens
 from schemas.spending import Status
 
 # Eight dimensions of 256 characters, each percent-encoded to as many as twelve.
@@ -60,7 +60,10 @@ class Charge(Data):
 
 
 class Alert(Data):
-    """A threshold that a balance has crossed. `alert` follows from budget, window and threshold: twice is the same."""
+    """A threshold that a balance has crossed. `alert` follows from budget, window and threshold: twice is the same.
+
+    `kind` projection: the forecast expects the limit to be crossed, with this probability, on `expected_on`.
+    """
 
     alert: Name
     organization: Name
@@ -74,6 +77,10 @@ class Alert(Data):
     raised_at_ms: InstantMs
     ledger_partition: Count
     ledger_offset: Count
+    kind: Literal["threshold", "projection"] = "threshold"
+    probability: Annotated[float, Field(ge=0, le=1)] | None = None
+    projected_usd: Amount | None = None
+    expected_on: Day | None = None
 
 
 class Rejection(Data):

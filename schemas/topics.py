@@ -9,8 +9,10 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-TopicName = Literal["ledger", "charges", "decisions", "alerts", "rejected", "balances", "policies", "seen"]
-Service = Literal["ingest", "enforcer", "aggregator", "sink", "notifier", "people"]
+TopicName = Literal[
+    "ledger", "charges", "decisions", "alerts", "forecasts", "anomalies", "rejected", "balances", "policies", "seen"
+]
+Service = Literal["ingest", "enforcer", "aggregator", "sink", "forecaster", "console", "notifier", "people"]
 
 TOPICS_FILE = Path(__file__).with_name("topics.yaml")
 

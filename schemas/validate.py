@@ -26,6 +26,7 @@ _REASONS: Mapping[str, Reason] = {
     "string_pattern_mismatch": "bad_format",
     "string_unicode": "bad_format",
     "instant": "bad_format",
+    "day": "bad_format",
     "usd_float": "wrong_type",
     "greater_than": "out_of_range",
     "greater_than_equal": "out_of_range",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
@@ -253,8 +253,11 @@ class Charge(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     ledger_index: int
 
 
-class Alert(Struct, frozen=True, kw_only=True, gc=False):
-    """A threshold that a balance has crossed; `alert` is deterministic, so a replay raises the same one."""
+class Alert(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A threshold that a balance has crossed; `alert` is deterministic, so a replay raises the same one.
+
+    `kind` projection: a forecast expects the limit to be crossed, `expected_on` if it can name a day.
+    """
 
     alert: str
     organization: str
@@ -268,6 +271,10 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False):
     raised_at_ms: int
     ledger_partition: int
     ledger_offset: int
+    kind: Literal["threshold", "projection"] = "threshold"
+    probability: float | None = None
+    projected_usd: str | None = None
+    expected_on: date | None = None
 
 
 class Rejection(Struct, frozen=True, kw_only=True, gc=False):

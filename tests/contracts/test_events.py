@@ -16,6 +16,7 @@ from schemas.catalog import CATALOG
 from schemas.validate import Invalid, ValidEvent, validate_event
 from services.core import events as wire
 from services.core.decision import DecisionMade
+from services.core.foresight_events import AnomalyFound, ForecastMade
 from tests.contracts.samples import EXAMPLES, InvalidSample, Json, invalid_events, read_json, valid_events
 
 STRUCTS: dict[str, type[wire.Event]] = {
@@ -33,6 +34,8 @@ STRUCTS: dict[str, type[wire.Event]] = {
         wire.AlertRaised,
         wire.UsageRejected,
         DecisionMade,
+        ForecastMade,
+        AnomalyFound,
     )
 }
 USAGE = "spendgate.usage.recorded.v1"

@@ -14,7 +14,9 @@ from deploy.local.kafka.jars import VERSION
 from deploy.local.service import ALL, INSTANCE, kind_of
 from services.adapters.settings import Settings
 from services.aggregator.settings import AggregatorSettings
+from services.console.settings import ConsoleSettings
 from services.enforcer.settings import EnforcerSettings
+from services.forecaster.settings import ForecasterSettings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 
@@ -27,6 +29,8 @@ SETTINGS: dict[str, type[Settings]] = {
     "enforcer": EnforcerSettings,
     "aggregator": AggregatorSettings,
     "sink": SinkSettings,
+    "forecaster": ForecasterSettings,
+    "console": ConsoleSettings,
 }
 
 

@@ -1,0 +1,1 @@
+"""What ClickHouse can be asked: each question is a named SQL file that people can run as well."""
