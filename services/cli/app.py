@@ -27,6 +27,7 @@ from services.cli.commands import (
     status,
     top,
     up,
+    whatif,
 )
 from services.cli.errors import CliError
 from services.cli.render import console
@@ -72,6 +73,7 @@ _add(top.top, LOOK, "top --window hour")
 _add(report.report, LOOK, "report --by user --since 2026-11-01 --format csv > november.csv")
 _add(decisions.decisions, LOOK, "decisions --denied --since 2026-11-24")
 _add(explain.explain, LOOK, "explain dec-enforcer-1f0c9a2b-mie8k3x9-1")
+_add(whatif.whatif, LOOK, "whatif tighter.yaml --since 2026-11-01 --by team")
 _add(audit.audit, LOOK, "audit && echo every sum is exact")
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)
 app.add_typer(enforcer.app, name="enforcer", rich_help_panel=CHANGE)
