@@ -49,11 +49,8 @@ def month_at(kind: str, name: str, amounts: NDArray[np.float64], start: int) -> 
     return Month(kind, DailySeries(name, BEGIN - timedelta(days_before), nanos))
 
 
-def months_of(
-    kind: str, name: str, amounts: NDArray[np.float64], *, first: int, before: int | None = None
-) -> Iterator[Month]:
-    """The months of a series, one after another, from index `first` on, that end by `before`; none without spending."""
-    last = (len(amounts) if before is None else before) - MONTH_DAYS
-    for start in range(first, last + 1, MONTH_DAYS):
+def months_of(kind: str, name: str, amounts: NDArray[np.float64], *, first: int) -> Iterator[Month]:
+    """The months of a series, one after another, from index `first` on; none without spending."""
+    for start in range(first, len(amounts) - MONTH_DAYS + 1, MONTH_DAYS):
         if amounts[start : start + MONTH_DAYS].sum() > 0:
             yield month_at(kind, f"{name}@{start}", amounts, start)

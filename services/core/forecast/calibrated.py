@@ -1,4 +1,4 @@
-"""Learned by `spendgate forecast calibrate`, which writes this file: change nothing here by hand."""
+"""What `spendgate forecast calibrate` learned, and wrote: nothing here is changed by hand."""
 
 from typing import Final
 
