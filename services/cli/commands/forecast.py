@@ -1,0 +1,15 @@
+"""`spendgate forecast`: what will be spent, and how far such forecasts can be trusted."""
+
+from __future__ import annotations
+
+import typer
+
+from services.cli.commands import forecast_backtest, forecast_calibrate
+
+app = typer.Typer(no_args_is_help=True, help="What will be spent, and how far such forecasts can be trusted.")
+app.command(
+    "backtest", epilog="Example:  spendgate forecast backtest --no-prophet --seed 7", help=forecast_backtest.HELP
+)(forecast_backtest.backtest)
+app.command("calibrate", epilog="Example:  spendgate forecast calibrate --check", help=forecast_calibrate.HELP)(
+    forecast_calibrate.calibrate
+)
