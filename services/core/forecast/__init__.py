@@ -1,0 +1,9 @@
+"""Forecasts of what scopes will have spent when a window ends, with honest intervals: pure, and thousands at once."""
+
+from services.core.forecast.project import project
+from services.core.forecast.projection import FanPoint, Projection
+from services.core.forecast.reconcile import reconcile
+from services.core.forecast.series import DailySeries
+from services.core.forecast.voice import Voice
+
+__all__ = ["DailySeries", "FanPoint", "Projection", "Voice", "project", "reconcile"]
