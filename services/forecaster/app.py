@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 from aiohttp import web
 
 from services.adapters.clickhouse import database_of
@@ -39,9 +37,5 @@ def build(settings: ForecasterSettings) -> web.Application:
     )
     wired = Wired.of(settings, health, voices_of(settings))
 
-    async def running(_app: web.Application) -> AsyncIterator[None]:
-        async for _ in wired.running(vital):
-            yield
-
-    app.cleanup_ctx.append(running)
+    app.cleanup_ctx.append(lambda _app: wired.running(vital))
     return app
