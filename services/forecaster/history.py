@@ -15,7 +15,6 @@ from clickhouse_connect.driver import AsyncClient
 from services.adapters.clickhouse import FAILURES, open_async_client
 from services.adapters.settings import Settings
 from services.adapters.warehouse.named import query
-from services.core.events import from_ms
 from services.core.forecast import DailySeries
 from services.core.policy import Budget, budget_scope
 from services.core.scope import scope_key
@@ -59,7 +58,7 @@ class History:
 
     async def positions(self, since_ms: int) -> list[Position]:
         """Every organization with charges of that instant and later."""
-        rows = await self._rows("spend_positions", since=_instant(since_ms))
+        rows = await self._rows("spend_positions", since_ms=since_ms)
         return [Position(row["organization"], int(row["topic_offset"]), int(row["ledger_offset"])) for row in rows]
 
     async def daily(
@@ -69,8 +68,8 @@ class History:
         span = {
             "organization": organization,
             "zone": zone.key,
-            "since": _instant(midnight_s(first, zone) * 1000),
-            "until": _instant(midnight_s(today + timedelta(1), zone) * 1000),
+            "since_ms": midnight_s(first, zone) * 1000,
+            "until_ms": midnight_s(today + timedelta(1), zone) * 1000,
             "most": self._scopes_max,
         }
         days = (today - first).days + 1
@@ -93,8 +92,8 @@ class History:
         rows = await self._rows(
             "hourly_spend_by_level",
             organization=organization,
-            since=_instant(since_ms),
-            until=_instant(until_ms),
+            since_ms=since_ms,
+            until_ms=until_ms,
             most=self._scopes_max,
         )
         return {level_scope(organization, row): list(zip(row["hours"], row["amounts"], strict=True)) for row in rows}
@@ -107,9 +106,9 @@ class History:
             "spend_moved",
             organization=dimensions["org"],
             **{name: dimensions.get(name, "") for name in ("project", "team", "user")},
-            before=_instant(begin_ms - WEEK_DAYS * 24 * HOUR_MS),
-            since=_instant(begin_ms),
-            until=_instant(end_ms),
+            before_ms=begin_ms - WEEK_DAYS * 24 * HOUR_MS,
+            since_ms=begin_ms,
+            until_ms=end_ms,
             hours=hours,
             most=most,
         )
@@ -126,7 +125,7 @@ class History:
 
     async def told(self, organization: str, since_ms: int) -> list[tuple[str, int, int, str]]:
         """The anomalies that were told: scope, where they begin, the hour that showed them, and their names."""
-        rows = await self._rows("anomalies_told", organization=organization, since=_instant(since_ms))
+        rows = await self._rows("anomalies_told", organization=organization, since_ms=since_ms)
         return [(row["scope"], int(row["begins_ms"]), int(row["hour_ms"]), row["anomaly"]) for row in rows]
 
     async def _rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -155,7 +154,3 @@ def _series(scope: str, first: date, days: int, row: Mapping[str, Any]) -> Daily
     for day, nanousd in zip(row["days"], row["amounts"], strict=True):
         amounts[max(0, (day - first).days)] += nanousd  # a midnight that strikes twice shows the day before once more
     return DailySeries(scope, first, amounts)
-
-
-def _instant(at_ms: int) -> str:
-    return f"{from_ms(at_ms):%Y-%m-%d %H:%M:%S}.{at_ms % 1000:03d}"

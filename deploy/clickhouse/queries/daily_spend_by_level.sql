@@ -1,8 +1,8 @@
 -- daily_spend_by_level: what an organization, its projects, teams and users spent on each day of its own calendar
 -- parameter organization String: whose spending
 -- parameter zone String: the time zone that its days begin in
--- parameter since DateTime64(3, 'UTC'): the instant to begin with, a midnight of that zone
--- parameter until DateTime64(3, 'UTC'): the instant to end before
+-- parameter since_ms Int64: the instant to begin with, a midnight of that zone, UTC milliseconds
+-- parameter until_ms Int64: the instant to end before, UTC milliseconds
 -- parameter most UInt32: scopes at most of each level, those who spent most first
 SELECT level, project, team, user, groupArray(day) AS days, groupArray(nanousd) AS amounts
 FROM
@@ -14,7 +14,8 @@ FROM
            sum(ifNull(cost_nanousd, 0))      AS nanousd
     FROM charges
     WHERE organization = {organization:String}
-      AND charged_at >= {since:DateTime64(3, 'UTC')} AND charged_at < {until:DateTime64(3, 'UTC')}
+      AND charged_at >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
+      AND charged_at < fromUnixTimestamp64Milli({until_ms:Int64}, 'UTC')
     GROUP BY GROUPING SETS ((day), (day, project), (day, project, team), (day, user))
     ORDER BY day
 )
@@ -23,5 +24,4 @@ WHERE (level != 'project' OR project != '') AND (level != 'team' OR (project != 
 GROUP BY level, project, team, user
 ORDER BY level, sum(nanousd) DESC, project, team, user
 LIMIT {most:UInt32} BY level
--- example: organization = 'acme', zone = 'America/New_York', since = '2026-06-01 04:00:00',
--- example: until = '2026-12-01 05:00:00', most = 10000
+-- example: {"organization": "acme", "zone": "America/New_York", "since_ms": 1780286400000, "until_ms": 1796101200000, "most": 10000}

@@ -3,9 +3,9 @@
 -- parameter project String: only this project; empty for all
 -- parameter team String: only this team; empty for all
 -- parameter user String: only this user; empty for all
--- parameter before DateTime64(3, 'UTC'): where the days before begin
--- parameter since DateTime64(3, 'UTC'): where the hours in question begin
--- parameter until DateTime64(3, 'UTC'): the instant they end before
+-- parameter before_ms Int64: where the days before begin, UTC milliseconds
+-- parameter since_ms Int64: where the hours in question begin, UTC milliseconds
+-- parameter until_ms Int64: the instant they end before, UTC milliseconds
 -- parameter hours Array(UInt8): the hours of the day (UTC) that they cover
 -- parameter most UInt32: values at most of each dimension, those that moved most first
 SELECT dimension, value,
@@ -14,12 +14,13 @@ SELECT dimension, value,
 FROM
 (
     SELECT user AS spender, toString(model) AS used, tags['feature'] AS feature,
-           charged_at >= {since:DateTime64(3, 'UTC')} AS recent,
+           charged_at >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC') AS recent,
            sum(ifNull(cost_nanousd, 0))               AS nanousd
     FROM charges
     WHERE organization = {organization:String}
-      AND charged_at >= {before:DateTime64(3, 'UTC')} AND charged_at < {until:DateTime64(3, 'UTC')}
-      AND (charged_at >= {since:DateTime64(3, 'UTC')}
+      AND charged_at >= fromUnixTimestamp64Milli({before_ms:Int64}, 'UTC')
+      AND charged_at < fromUnixTimestamp64Milli({until_ms:Int64}, 'UTC')
+      AND (charged_at >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
            OR has({hours:Array(UInt8)}, toHour(charged_at, 'UTC')))
       AND ({project:String} = '' OR project = {project:String})
       AND ({team:String} = '' OR team = {team:String})
@@ -31,5 +32,4 @@ WHERE value != ''
 GROUP BY dimension, value
 ORDER BY dimension, abs(observed_nanousd * 7 - before_nanousd) DESC, value
 LIMIT {most:UInt32} BY dimension
--- example: organization = 'acme', project = '', team = '', user = '', before = '2026-11-17 13:00:00',
--- example: since = '2026-11-24 13:00:00', until = '2026-11-24 14:00:00', hours = [13], most = 100
+-- example: {"organization": "acme", "project": "", "team": "", "user": "", "before_ms": 1794916800000, "since_ms": 1795521600000, "until_ms": 1795525200000, "hours": [12], "most": 100}
