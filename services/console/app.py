@@ -14,7 +14,7 @@ from services.adapters.keys import Keyring
 from services.adapters.metrics import Metrics
 from services.adapters.vital import VitalTasks
 from services.adapters.web import Readiness, create_app
-from services.console import streams
+from services.console import status_openapi, streams
 from services.console.access import Access
 from services.console.board import Board
 from services.console.history import History
@@ -25,6 +25,7 @@ from services.console.rendering import Renderer
 from services.console.sessions import Sessions, ensure_secret
 from services.console.settings import ConsoleSettings
 from services.console.sign_in import SignIn
+from services.console.status_routes import StatusRoutes
 from services.console.streams import Streams
 
 MAX_BODY_BYTES = 1 << 20
@@ -56,7 +57,9 @@ class Part:
     openapi: Mapping[str, Any]
 
 
-ROUTES: Final[tuple[Part, ...]] = ()
+ROUTES: Final[tuple[Part, ...]] = (
+    Part(lambda inside: StatusRoutes(inside.follower, inside.history), status_openapi.OPENAPI),
+)
 """The parts of the API beside the live one. A handler that reads an organization calls `require_organization`."""
 
 

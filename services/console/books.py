@@ -16,6 +16,7 @@ from msgspec import Struct
 from schemas.policy import Policy
 from services.core.balance import split_key
 from services.core.effects import POSITION_KEY, PolicyEntry, Position
+from services.core.escrow import Share
 from services.core.events import to_ms
 from services.core.policy import ANY, Budget, CompiledPolicy, budget_scope
 from services.core.scope import Level, level_of, parse_scope
@@ -45,6 +46,12 @@ class Amount(Struct, gc=False, omit_defaults=True):
     unconfirmed_nanousd: int = 0
     unpriced: int = 0
     offset: int = -1
+    shares: dict[str, Share] = {}
+
+    @property
+    def reserved_nanousd(self) -> int:
+        """What enforcers may still spend of it: reserved for requests in flight, or ready to be."""
+        return sum(share.outstanding_nanousd for share in self.shares.values())
 
 
 NOTHING: Final = Amount()

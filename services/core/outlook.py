@@ -71,10 +71,12 @@ def outlook(
     *,
     limit_nanousd: int | None = None,
     projection: Projection | None = None,
+    chance: float | None = None,
 ) -> Outlook:
     """The outlook of a balance at an instant. A projection must be of this scope and window; without, the pace counts.
 
-    Remaining and utilization leave out what is reserved besides. Raises ValueError for an instant before the window.
+    `chance` is the probability of this limit where the forecaster, who knows the whole distribution, has told it. What
+    is reserved is neither remaining nor unused. Raises ValueError for an instant before the window.
     """
     if now_ms < window.start_ms:
         raise ValueError(f"{now_ms} ms is before {window.label} begins")
@@ -98,7 +100,7 @@ def outlook(
             else None
         ),
         expected=expected,
-        probability=None if limit_nanousd is None else _probability(spent, limit_nanousd, projection),
+        probability=None if limit_nanousd is None else _probability(spent, limit_nanousd, projection, chance),
         exhausted_on=(
             None if limit_nanousd is None else _exhausted_on(spent, limit_nanousd, window, zone, now_ms, projection)
         ),
@@ -121,10 +123,12 @@ def _expected(spent: int, window: Window, now_ms: int, projection: Projection | 
     return Expected("run_rate", max(spent, round_half_even(spent * length_ms, elapsed_ms)))
 
 
-def _probability(spent: int, limit: int, projection: Projection | None) -> float | None:
+def _probability(spent: int, limit: int, projection: Projection | None, chance: float | None) -> float | None:
     if spent > limit:
         return 1.0
-    return None if projection is None else projection.probability_above(limit)
+    if chance is not None:
+        return chance
+    return None if projection is None else round(projection.probability_above(limit), 4)
 
 
 def _exhausted_on(
