@@ -20,6 +20,8 @@ from services.cli.commands import (
     enforcer,
     env,
     explain,
+    forecast,
+    foreseen,
     keys,
     policy,
     replay,
@@ -73,6 +75,9 @@ _add(report.report, LOOK, "report --by user --since 2026-11-01 --format csv > no
 _add(decisions.decisions, LOOK, "decisions --denied --since 2026-11-24")
 _add(explain.explain, LOOK, "explain dec-enforcer-1f0c9a2b-mie8k3x9-1")
 _add(audit.audit, LOOK, "audit && echo every sum is exact")
+_add(foreseen.alerts, LOOK, "alerts --kind projection")
+_add(foreseen.anomalies, LOOK, "anomalies --scope org:acme/project:search")
+app.add_typer(forecast.app, name="forecast", rich_help_panel=LOOK)
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)
 app.add_typer(enforcer.app, name="enforcer", rich_help_panel=CHANGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=CHANGE)

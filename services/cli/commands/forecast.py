@@ -1,0 +1,14 @@
+"""`spendgate forecast`: what will be spent, and how far such forecasts can be trusted."""
+
+from __future__ import annotations
+
+import inspect
+
+import typer
+
+from services.cli.commands.foreseen import forecast_show
+
+app = typer.Typer(no_args_is_help=True, help="What will be spent, and how far such forecasts can be trusted.")
+app.command("show", epilog="Example:  spendgate forecast show --window quarter", help=inspect.getdoc(forecast_show))(
+    forecast_show
+)
