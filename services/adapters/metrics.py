@@ -29,6 +29,11 @@ CounterName = Literal[
     "spendgate_sink_rows_total",
     "spendgate_sink_failed_inserts_total",
     "spendgate_sink_rejected_total",
+    "spendgate_forecaster_forecasts_total",
+    "spendgate_forecaster_alerts_total",
+    "spendgate_forecaster_anomalies_total",
+    "spendgate_forecaster_failures_total",
+    "spendgate_forecaster_unreadable_total",
     "spendgate_denials_total",
     "spendgate_throttles_total",
     "spendgate_decisions_published_total",
@@ -53,6 +58,7 @@ GaugeName = Literal[
     "spendgate_aggregator_position",
     "spendgate_aggregator_balances",
     "spendgate_sink_lag_offsets",
+    "spendgate_forecaster_scopes",
     "spendgate_reservations",
     "spendgate_standings",
     "spendgate_shares",
@@ -68,6 +74,7 @@ HistogramName = Literal[
     "spendgate_aggregator_batch_seconds",
     "spendgate_aggregator_delay_seconds",
     "spendgate_sink_insert_seconds",
+    "spendgate_forecaster_seconds",
 ]
 MetricName = CounterName | GaugeName | HistogramName
 
@@ -108,6 +115,15 @@ DEFINITIONS: Mapping[MetricName, Definition] = {
     "spendgate_sink_rejected_total": Definition("Elements of the topics that are no rows.", ("topic",)),
     "spendgate_sink_lag_offsets": Definition("Offsets that wait in Kafka.", ("topic", "partition")),
     "spendgate_sink_insert_seconds": Definition("Time until ClickHouse acknowledged an insert.", ("topic",)),
+    "spendgate_forecaster_forecasts_total": Definition("Forecasts told: new ones, and those that have changed."),
+    "spendgate_forecaster_alerts_total": Definition("Alerts of budgets that are expected to be exceeded."),
+    "spendgate_forecaster_anomalies_total": Definition(
+        "Anomalies told, those that have become worse again among them."
+    ),
+    "spendgate_forecaster_failures_total": Definition("Organizations not looked at by a defect of ours.", ("stage",)),
+    "spendgate_forecaster_unreadable_total": Definition("Policies and alerts that the forecaster could not read."),
+    "spendgate_forecaster_scopes": Definition("Scopes that are looked at.", ("stage",)),
+    "spendgate_forecaster_seconds": Definition("Time to look at one organization.", ("stage",)),
     "spendgate_denials_total": Definition("Requests denied, dry runs among them, by reason.", ("reason",)),
     "spendgate_throttles_total": Definition("Requests told to come again later, dry runs among them."),
     "spendgate_decisions_published_total": Definition("Decisions delivered to Kafka."),

@@ -1,4 +1,4 @@
-"""Talking to ingest and an enforcer over HTTP: one call a method, what they refuse as errors that give advice."""
+"""Talking to the services over HTTP: one call a method, and what they refuse as errors that give advice."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import msgspec
 from services.adapters.clock import monotonic_ms
 from services.cli.connection import Connection
 from services.cli.errors import CliError, Unreachable
+from services.console.status import ScopeOutlook
 from services.core.effects import PolicyEntry
 from services.enforcer.answers import EnforcerLine, Enforcers, Status
 
@@ -26,7 +27,7 @@ AWAY = (aiohttp.ClientError, OSError, asyncio.TimeoutError)
 REFUSAL_ADVICE = {
     401: "is it a key of this installation? It comes from --token or SPENDGATE_TOKEN",
     403: "use a key of the right role and organization: `spendgate keys create --help`",
-    404: "is this URL an enforcer's or ingest's, of the same version?",
+    404: "is this URL that of the right service, of the same version?",
     413: "send less at once",
     503: "the service cannot do this just now: try again in a moment",
 }
@@ -49,7 +50,7 @@ class Refused(CliError):
 
 
 class Api:
-    """Both services of one installation. Every method raises `Refused`, and `AWAY` when nobody answers."""
+    """The services of one installation. Every method raises `Refused`, and `AWAY` when nobody answers."""
 
     def __init__(self, session: aiohttp.ClientSession, connection: Connection) -> None:
         self._session, self._connection = session, connection
@@ -79,6 +80,18 @@ class Api:
         query = {"after": after, "wait_ms": str(wait_ms)} if after else {}
         url = f"{self._connection.need('enforcer')}/v1/status/{scope}"
         return msgspec.convert(await self._call("GET", url, params=query), Status)
+
+    async def outlook(self, scope: str) -> ScopeOutlook:
+        """Where a scope stands and where it is going, by the console."""
+        url = f"{self._connection.need('console')}/v1/status/{scope}"
+        return msgspec.convert(await self._call("GET", url), ScopeOutlook)
+
+    async def foreseen(self, name: str, most: int, **asked: str) -> list[dict[str, Any]]:
+        """The first of the console's `forecasts`, `alerts` or `anomalies`."""
+        url = f"{self._connection.need('console')}/v1/{name}"
+        answer = await self._call("GET", url, params={**asked, "limit": str(most)})
+        found: list[dict[str, Any]] = answer[name]
+        return found
 
     async def explain(self, decision: str, *, enforcer: str) -> dict[str, Any] | None:
         """A decision as one enforcer answered it; None when it does not remember it."""

@@ -21,6 +21,7 @@ from services.cli.commands import (
     env,
     explain,
     forecast,
+    foreseen,
     keys,
     policy,
     replay,
@@ -76,6 +77,8 @@ _add(decisions.decisions, LOOK, "decisions --denied --since 2026-11-24")
 _add(explain.explain, LOOK, "explain dec-enforcer-1f0c9a2b-mie8k3x9-1")
 _add(whatif.whatif, LOOK, "whatif tighter.yaml --since 2026-11-01 --by team")
 _add(audit.audit, LOOK, "audit && echo every sum is exact")
+_add(foreseen.alerts, LOOK, "alerts --kind projection")
+_add(foreseen.anomalies, LOOK, "anomalies --scope org:acme/project:search")
 app.add_typer(forecast.app, name="forecast", rich_help_panel=LOOK)
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)
 app.add_typer(enforcer.app, name="enforcer", rich_help_panel=CHANGE)

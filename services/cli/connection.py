@@ -18,7 +18,7 @@ DATA_DIR = Path(".spendgate")
 STACK_FILE = "stack.json"
 ADVICE = (
     "start one with `spendgate up`, or name one: --data DIR of a running stack, or SPENDGATE_ENFORCER_URL, "
-    "SPENDGATE_INGEST_URL, SPENDGATE_TOKEN, SPENDGATE_KAFKA and SPENDGATE_CLICKHOUSE"
+    "SPENDGATE_INGEST_URL, SPENDGATE_CONSOLE_URL, SPENDGATE_TOKEN, SPENDGATE_KAFKA and SPENDGATE_CLICKHOUSE"
 )
 
 
@@ -28,6 +28,7 @@ class Environment(Settings):
     data: Path | None = Field(None, description="data folder of a local stack")
     ingest_url: str | None = Field(None, description="where ingest listens, such as http://127.0.0.1:8081")
     enforcer_url: str | None = Field(None, description="where an enforcer listens")
+    console_url: str | None = Field(None, description="where the console listens")
     token: str | None = Field(None, description="the API key to use")
 
 
@@ -39,6 +40,7 @@ class StackFile(msgspec.Struct, kw_only=True):
     topic_prefix: str = "spendgate."
     ingest_url: str | None = msgspec.field(default=None, name="ingest")
     enforcer_url: str | None = msgspec.field(default=None, name="enforcer")
+    console_url: str | None = msgspec.field(default=None, name="console")
     services: dict[str, str] = {}
     keys: dict[str, str] = {}
 
@@ -57,6 +59,7 @@ class Connection:
     enforcer_url: str | None
     token: str | None
     found_in: str
+    console_url: str | None = None
     enforcers: tuple[str, ...] = ()
     """Every enforcer that is known, where there is more than the one to ask."""
 
@@ -67,7 +70,7 @@ class Connection:
         return (*first, *(url for url in self.enforcers if url not in first))
 
     def need(self, service: str) -> str:
-        """The URL of `ingest` or `enforcer`. Raises NoStack."""
+        """The URL of `ingest`, `enforcer` or `console`. Raises NoStack."""
         url: str | None = getattr(self, f"{service}_url")
         if url is None:
             raise NoStack(f"nobody said where the {service} is", advice=ADVICE)
@@ -89,6 +92,7 @@ def connect(
     *,
     ingest_url: str | None = None,
     enforcer_url: str | None = None,
+    console_url: str | None = None,
     token: str | None = None,
     role: Role = Role.ADMIN,
 ) -> Connection:
@@ -113,9 +117,10 @@ def connect(
         ),
         ingest_url=ingest_url or told("ingest_url"),
         enforcer_url=enforcer_url or told("enforcer_url"),
+        console_url=console_url or told("console_url"),
         token=token or _token(environment.token if stack is None or "token" in said else None, stack, directory, role),
         enforcers=() if stack is None or enforcer_url or "enforcer_url" in said else stack.enforcers,
-        found_in=_found_in(bool(ingest_url or enforcer_url), said, None if stack is None else directory),
+        found_in=_found_in(bool(ingest_url or enforcer_url or console_url), said, None if stack is None else directory),
     )
 
 
@@ -133,7 +138,7 @@ def _read_stack(directory: Path, environment: Environment, *, named: bool) -> St
     try:
         return msgspec.json.decode(path.read_bytes(), type=StackFile)
     except FileNotFoundError as error:
-        elsewhere = {"kafka", "clickhouse", "ingest_url", "enforcer_url"} & environment.model_fields_set
+        elsewhere = {"kafka", "clickhouse", "ingest_url", "enforcer_url", "console_url"} & environment.model_fields_set
         if named or not elsewhere:
             raise NoStack(f"no running stack: {path} does not exist", advice=ADVICE) from error
         return None
@@ -144,7 +149,7 @@ def _read_stack(directory: Path, environment: Environment, *, named: bool) -> St
 def _found_in(by_flag: bool, said: AbstractSet[str], directory: Path | None) -> str:
     if by_flag:
         return "the flags"
-    if directory is None or said & {"ingest_url", "enforcer_url", "kafka", "clickhouse"}:
+    if directory is None or said & {"ingest_url", "enforcer_url", "console_url", "kafka", "clickhouse"}:
         return "the environment"
     return str(directory / STACK_FILE)
 

@@ -35,6 +35,10 @@ EnforcerUrl = Annotated[
     str | None,
     typer.Option("--enforcer-url", rich_help_panel=PANEL, help="Where an enforcer listens. (SPENDGATE_ENFORCER_URL)"),
 ]
+ConsoleUrl = Annotated[
+    str | None,
+    typer.Option("--console-url", rich_help_panel=PANEL, help="Where the console listens. (SPENDGATE_CONSOLE_URL)"),
+]
 Token = Annotated[
     str | None,
     typer.Option("--token", rich_help_panel=PANEL, help="The API key; a local stack has its own. (SPENDGATE_TOKEN)"),
@@ -67,10 +71,13 @@ def connection_of(
     enforcer_url: str | None = None,
     token: str | None = None,
     *,
+    console_url: str | None = None,
     role: Role = Role.ADMIN,
 ) -> Connection:
     """What the shared options say; of a local stack's keys, the one of `role` is enough. Raises CliError."""
-    return connect(data, ingest_url=ingest_url, enforcer_url=enforcer_url, token=token, role=role)
+    return connect(
+        data, ingest_url=ingest_url, enforcer_url=enforcer_url, console_url=console_url, token=token, role=role
+    )
 
 
 def need_organization(named: str | None, connection: Connection) -> str:

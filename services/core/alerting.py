@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Literal
 
 from services.core.balance import Balance
+from services.core.event_id import event_id
 from services.core.events import Alert
 from services.core.money import format_usd
 from services.core.policy import Budget
 from services.core.route import Slot
 from services.core.schedule import BASIS_POINTS
 
-ID_CHARACTERS_MAX = 256
 _NEVER = 1 << 100
 
 
@@ -81,10 +80,7 @@ def raise_alerts(
 
 def alert_id(budget: Budget, slot: Slot, basis_points: int) -> str:
     """The name of an alert: the same in every replay, and short enough to be the id of an event."""
-    name = f"{budget.name}/{slot.key}/{basis_points}"
-    if len(name) <= ID_CHARACTERS_MAX:
-        return name
-    return f"{budget.name}/{blake2b(slot.key.encode(), digest_size=16).hexdigest()}/{basis_points}"
+    return event_id(slot.key, before=f"{budget.name}/", after=f"/{basis_points}")
 
 
 def fired_name(budget: Budget, basis_points: int) -> str:

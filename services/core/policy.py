@@ -144,6 +144,11 @@ class CompiledPolicy:
         exact = {_target(budget) for budget, _ in matches if not _is_general(budget)}
         return [match for match in matches if not _is_general(match[0]) or _target(match[0]) not in exact]
 
+    def on(self, dimensions: Mapping[str, str]) -> list[Budget]:
+        """The budgets that limit exactly the scope of these dimensions, not those a request in it must pass besides."""
+        values = {dimension: value for dimension, value in dimensions.items() if dimension != "org"}
+        return [budget for budget, matched in self.matching(values) if matched == values]
+
 
 def dimension_values(dimensions: Dimensions) -> dict[str, str]:
     """A request's dimensions by the names that scopes use; absent ones are left out."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
@@ -14,6 +13,7 @@ from services.adapters.answer import answer
 from services.adapters.clock import steady_ms
 from services.adapters.keys import Role
 from services.adapters.metrics import Metrics
+from services.adapters.scope_path import scope_in_path
 from services.adapters.web import PRINCIPAL, add_route
 from services.adapters.web_body import decode_json, read_body
 from services.adapters.web_errors import ApiError, json_response
@@ -81,7 +81,7 @@ class Api:
     async def status(self, request: web.Request) -> web.Response:
         """A scope's balances and budgets, after a ledger position if one is asked for."""
         after, wait_ms = awaited(request.query)
-        scope = scope_in_path(request.rel_url.raw_path)
+        scope = scope_in_path(request.rel_url.raw_path, STATUS_PATH)
         return json_response(await self._desk.status(request[PRINCIPAL], scope, after, wait_ms))
 
     async def explain(self, request: web.Request) -> web.StreamResponse:
@@ -114,13 +114,3 @@ def awaited(query: Mapping[str, str]) -> tuple[LedgerPosition | None, int]:
     if found is None:
         raise ApiError(422, "invalid_field", "after is <partition>:<offset>, as a settlement tells it", field="after")
     return LedgerPosition(partition=int(found[1]), offset=int(found[2])), int(wait_ms)
-
-
-def scope_in_path(raw_path: str) -> str:
-    """The scope at the end of a path, as it is written everywhere else.
-
-    Clients may have encoded all of it once more, or decoded what need not be encoded in a path: `:` and `@` in values.
-    """
-    text = raw_path.removeprefix(STATUS_PATH)
-    parts = [part.partition(":") for part in (text if ":" in text else unquote(text)).split("/")]
-    return "/".join(f"{name}{colon}{value.replace(':', '%3A').replace('@', '%40')}" for name, colon, value in parts)

@@ -7,12 +7,11 @@ from services.core.events import from_ms
 from services.core.explain import utilization
 from services.core.judge import tier_name
 from services.core.money import format_usd
-from services.core.policy import Budget, budget_scope
+from services.core.policy import Budget
 from services.core.scope import level_of, parse_scope, scope_key
 from services.core.standing import Limits, Standing
 from services.core.window import Window, WindowKind, window_at
 from services.enforcer.answers import BudgetStatus, Status, WindowStatus
-from services.enforcer.directory import Organization
 from services.enforcer.engine import Engine
 from services.enforcer.errors import Restoring
 
@@ -26,7 +25,7 @@ def status_of(engine: Engine, scope_text: str, now_ms: int, *, reached: bool) ->
     dimensions = parse_scope(scope_text)
     scope = scope_key(dimensions)
     organization = engine.directory.organization(dimensions["org"])
-    budgets = _budgets_on(organization, scope, dimensions)
+    budgets = organization.policy.on(dimensions)
     return Status(
         scope=scope,
         level=level_of(dimensions),
@@ -43,13 +42,6 @@ def status_of(engine: Engine, scope_text: str, now_ms: int, *, reached: bool) ->
         reached=reached,
         as_of=from_ms(now_ms),
     )
-
-
-def _budgets_on(organization: Organization, scope: str, dimensions: dict[str, str]) -> list[Budget]:
-    """The budgets that limit exactly this scope, not those that a request in it has to pass besides."""
-    name = dimensions["org"]
-    values = {dimension: value for dimension, value in dimensions.items() if dimension != "org"}
-    return [budget for budget, matched in organization.policy.matching(values) if budget_scope(name, matched) == scope]
 
 
 def _window(window: Window, standing: Standing, budgets: list[Budget], now_ms: int) -> WindowStatus:

@@ -7,11 +7,13 @@ import sys
 import uvloop
 
 from services.adapters import logs
+from services.adapters.clickhouse import AddressError
 from services.adapters.keys import KeysError
 from services.adapters.settings import TlsError
 from services.adapters.vital import FAILED, VitalTaskFailed
 from services.adapters.web import serve
 from services.forecaster.app import build
+from services.forecaster.memory import MemoryFileError
 from services.forecaster.settings import ForecasterSettings
 
 log = logs.logger(__name__)
@@ -28,7 +30,7 @@ def main() -> int:
     logs.configure("forecaster", settings.log_level)
     try:
         uvloop.run(run(settings))
-    except (KeysError, TlsError) as error:
+    except (AddressError, KeysError, MemoryFileError, TlsError) as error:
         log.error("cannot start", reason=str(error))
         return 1
     except VitalTaskFailed:

@@ -1,11 +1,14 @@
-"""The OpenAPI document of the forecaster."""
+"""The OpenAPI document of the forecaster: it only has the routes that every service has."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from services.adapters.openapi import document
 
-OPENAPI: Final[dict[str, Any]] = {
-    "openapi": "3.1.0",
-    "info": {"title": "Spendgate forecaster", "version": "1"},
-    "paths": {},
-}
+OPENAPI = document(
+    title="Spendgate forecaster",
+    description=(
+        "Forecasts what scopes will spend and notices spending that is not like its past. Both are events in Kafka and "
+        "rows in ClickHouse; the console answers questions about them."
+    ),
+    paths={},
+)

@@ -1,1 +1,1 @@
-"""Charges and decisions to ClickHouse, each exactly once. See README.md."""
+"""Charges, decisions and what is foreseen to ClickHouse, each exactly once. See README.md."""

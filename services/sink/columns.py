@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any, Final
 
 import pyarrow as pa
@@ -20,7 +21,12 @@ U16: Final = pa.uint16()
 U32: Final = pa.uint32()
 U64: Final = pa.uint64()
 I64: Final = pa.int64()
+F64: Final = pa.float64()
+DAY: Final = pa.date32()
 BOOL: Final = pa.bool_()
+
+FIRST_DAY: Final = pa.scalar(date(2015, 1, 1), DAY)
+LAST_DAY: Final = pa.scalar(date(2100, 1, 1), DAY)
 
 UNFIT = (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, ValueError)
 """What `column` raises when a value does not fit its type."""
@@ -34,7 +40,23 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         return pc.fill_null(pa.array(values, TEXT), "")
     if kind == TAGS:
         return _tags(values)
-    return pa.array(values, kind)
+    made = pa.array(values, kind)
+    if kind == DAY:
+        _check_days(made)
+    elif kind == many(DAY):
+        _check_days(made.flatten())
+    return made
+
+
+def many(kind: pa.DataType) -> pa.DataType:
+    """An array of such values."""
+    return pa.list_(kind)
+
+
+def _check_days(days: pa.Array) -> None:
+    """A Date of ClickHouse wraps around where its sixteen bits end."""
+    if pc.any(pc.or_(pc.less(days, FIRST_DAY), pc.greater(days, LAST_DAY))).as_py():
+        raise ValueError("a day is not between 2015 and 2100")
 
 
 def _tags(values: Sequence[Mapping[str, str]]) -> pa.Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
@@ -16,11 +16,14 @@ from services.adapters.consuming import close, until_broken
 from services.adapters.ending import end_tasks
 from services.adapters.topics import ensure_topics, topic
 from services.adapters.vital import failure_of
+from services.sink.alerts import ALERTS
+from services.sink.anomalies import ANOMALIES
 from services.sink.bookmarks import Bookmarks
 from services.sink.carrier import Carrier, Parts
 from services.sink.charges import CHARGES
 from services.sink.decisions import DECISIONS
 from services.sink.feed import Feed
+from services.sink.forecasts import FORECASTS
 from services.sink.health import Health
 from services.sink.pace import Pace
 from services.sink.rejects import Rejects
@@ -28,6 +31,7 @@ from services.sink.settings import SinkSettings
 from services.sink.store import Store
 from services.sink.watch import Watch
 
+FEEDS: Sequence[Feed[Any]] = (CHARGES, DECISIONS, FORECASTS, ANOMALIES, ALERTS)
 FETCH_BYTES = 8 << 20
 FETCH_WAIT_MS = 100
 GRACE_S = 3.0
@@ -40,7 +44,7 @@ class Worker(ConsumerRebalanceListener):  # type: ignore[misc] # aiokafka has no
         self._settings = settings
         self._health = health
         self._prepare = prepare
-        self._feeds: Mapping[str, Feed[Any]] = {topic(settings, feed.topic): feed for feed in (CHARGES, DECISIONS)}
+        self._feeds: Mapping[str, Feed[Any]] = {topic(settings, feed.topic): feed for feed in FEEDS}
         self._store = Store(partial(open_async_client, settings.clickhouse))
         self._rejects = Rejects(settings)
         self._consumer = _consumer(settings)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from services.adapters.ledger import EventTooLarge
-from services.enforcer.api import scope_in_path
+from services.adapters.scope_path import scope_in_path
 from services.enforcer.refusals import REFUSED, refusal
 from services.enforcer.settings import EnforcerSettings
 from tests.integration.enforcing import Client, Keys, make_keys, running_enforcer, slow_aggregator
@@ -117,7 +117,7 @@ async def test_names_that_look_like_scopes_stay_names(enforcer: Client) -> None:
     ["org:acme/user:a%2Fb%40c%3A%25", "org:acme/user:a%2Fb@c:%25", "org%3Aacme%2Fuser%3Aa%252Fb%2540c%253A%2525"],
 )
 def test_a_scope_in_a_path_is_understood_however_the_client_encodes_it(path: str) -> None:
-    assert scope_in_path(f"/v1/status/{path}") == "org:acme/user:a%2Fb%40c%3A%25"
+    assert scope_in_path(f"/v1/status/{path}", "/v1/status/") == "org:acme/user:a%2Fb%40c%3A%25"
 
 
 def test_an_event_that_no_record_can_carry_is_a_refusal_like_others() -> None:

@@ -21,6 +21,8 @@ from deploy.local.process import Process
 from services.adapters.clickhouse import open_client
 from services.adapters.ending import end_tasks
 from services.sink.settings import SinkSettings
+from services.sink.worker import FEEDS
+from tests.contracts.samples import EXAMPLES, read_json
 from tests.integration.sinking import (
     PARTITIONS,
     Charges,
@@ -112,9 +114,9 @@ async def test_workers_that_come_go_and_freeze_neither_lose_nor_double_rows(sett
         async with running_sink(settings, "second") as second:
             await second.ready()
             first.process.pause()
-            await second.owns(2 * PARTITIONS)
+            await second.owns(PARTITIONS * len(FEEDS))
             first.process.resume()
-            await second.owns(PARTITIONS)
+            await second.owns(PARTITIONS * len(FEEDS) // 2)
             async with running_sink(settings, "third") as third:
                 await third.ready()
                 assert await third.process.stop() == 0
@@ -219,3 +221,58 @@ async def test_decisions_arrive_with_their_whole_explanation(settings: SinkSetti
         found = one_row(client, f"SELECT {columns} FROM decisions")
     assert found[:-1] == ("2026-11-24 12:00:00.500", "deny", "alice", 12_000_000, "tight", -1)
     assert json.loads(found[-1]) == decision
+
+
+async def test_what_is_foreseen_arrives_and_what_is_no_row_is_kept_with_the_reason(settings: SinkSettings) -> None:
+    def example(name: str, **changed: object) -> bytes:
+        event = read_json(EXAMPLES / name)
+        return json.dumps(event | {"data": event["data"] | changed}).encode()
+
+    forecast = "spendgate.forecast.made.v1/a_project_month.json"
+    anomaly = "spendgate.anomaly.found.v1/a_runaway_key.json"
+    alert = "spendgate.alert.raised.v1/projected_to_exceed.json"
+    beyond_a_date = example(forecast, scope="org:acme", ends="2199-12-31")
+    of_a_newer_service = example(anomaly, anomaly="later", kind="drought", unheard_of=1)
+    await send(
+        settings, "forecasts", (2, b"[%b,%b]" % (example(forecast), beyond_a_date)), (2, b"[%b]" % example(forecast))
+    )
+    await send(settings, "anomalies", (2, b"[%b,%b]" % (example(anomaly), of_a_newer_service)), (0, b"{}"))
+    await send(settings, "alerts", (1, b"[%b,7]" % example(alert)), (1, b"[%b]" % example(alert)))
+    async with running_sink(settings) as sink:
+        await sink.ready()
+        for table, rows in (("forecasts", 1), ("anomalies", 2), ("alerts", 1)):
+            await rows_in(settings.clickhouse, f"{table} FINAL", rows, sink)
+        details = sorted(event.data.detail for event in await rejected(settings, 3))
+    assert [detail.partition(": ")[0].removeprefix(settings.topic_prefix) for detail in details] == [
+        "alerts-1-0-1",
+        "anomalies-0-0",
+        "forecasts-2-0-1",
+    ]
+    assert details[2].endswith("a day is not between 2015 and 2100")
+    with open_client(settings.clickhouse) as client:
+        assert one_row(
+            client,
+            "SELECT scope, toString(begins), high_nanousd, arrayMap(day -> toString(day), fan_days), fan_mid, "
+            "risk_budgets, risk_chances, risk_days, models, toString(made_at) FROM forecasts FINAL",
+        ) == (
+            "org:acme/project:search",
+            "2026-11-01",
+            20_911_000_000_000,
+            ["2026-11-24"],
+            [15_876_000_000_000],
+            ["search-month"],
+            [0.44],
+            [None],
+            ["weekday", "theta", "prophet"],
+            "2026-11-24 00:10:00.000",
+        )
+        assert one_row(
+            client,
+            "SELECT kind, score, values, values_observed, toUnixTimestamp64Milli(begins) FROM anomalies FINAL "
+            "WHERE anomaly != 'later'",
+        ) == ("spike", 6.8, ["batch-7"], [80_100_000_000], 1_795_521_600_000)
+        assert one_row(
+            client,
+            "SELECT kind, settled_nanousd, projected_nanousd, probability, toString(expected_on), topic_offset "
+            "FROM alerts FINAL",
+        ) == ("projection", 450_120_000_000, 541_200_000_000, 0.83, "2026-11-28", 1)

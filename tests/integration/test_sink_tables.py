@@ -17,11 +17,14 @@ from services.adapters.clickhouse import AddressError, database_of, open_async_c
 from services.adapters.migrations import MigrationError, migrate, read_migrations
 from services.core.events import Charge, ChargePosted, from_ms
 from services.sink.__main__ import MIGRATIONS
+from services.sink.alerts import ALERTS, AlertRow
+from services.sink.anomalies import ANOMALIES, AnomalyRow
 from services.sink.audit import audit
 from services.sink.charges import CHARGES
 from services.sink.columns import INSTANT
 from services.sink.decisions import DECISIONS, DecisionRow
 from services.sink.feed import Feed
+from services.sink.forecasts import FORECASTS, ForecastRow
 from services.sink.ranges import Range
 from services.sink.store import Store
 from tests.integration.sinking import NOON_MS, Charges, assert_exact, one_row
@@ -99,7 +102,16 @@ def test_an_address_must_name_a_host_and_a_database(wrong: str) -> None:
         database_of(wrong)
 
 
-@pytest.mark.parametrize(("feed", "row"), [(CHARGES, Charge), (DECISIONS, DecisionRow)])
+@pytest.mark.parametrize(
+    ("feed", "row"),
+    [
+        (CHARGES, Charge),
+        (DECISIONS, DecisionRow),
+        (FORECASTS, ForecastRow),
+        (ANOMALIES, AnomalyRow),
+        (ALERTS, AlertRow),
+    ],
+)
 def test_every_field_has_a_column_and_every_column_a_field(feed: Feed[Any], row: type[msgspec.Struct]) -> None:
     fields = [f"{name}_ms" if kind == INSTANT else name for name, kind in feed.columns.items()]
     assert sorted(fields) == sorted(row.__struct_fields__)

@@ -43,6 +43,7 @@ def variables(connection: Connection, folder: Path) -> Iterator[tuple[str, str]]
         "DATA": str(folder.absolute()),
         "INGEST_URL": connection.ingest_url,
         "ENFORCER_URL": connection.enforcer_url,
+        "CONSOLE_URL": connection.console_url,
         "TOKEN": connection.token,
         "KAFKA": connection.settings.kafka,
         "TOPIC_PREFIX": connection.settings.topic_prefix,

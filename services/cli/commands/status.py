@@ -9,10 +9,12 @@ from rich.table import Table
 
 from services.adapters.keys import Role
 from services.cli import options
-from services.cli.api import open_api
+from services.cli.api import AWAY, Refused, open_api
 from services.cli.connection import Connection
 from services.cli.errors import CliError
+from services.cli.outlook_tables import outlook_table
 from services.cli.render import bar, console, dollars, percent, table
+from services.console.status import ScopeOutlook
 from services.core.money import parse_usd
 from services.core.scope import ScopeError, parse_scope, scope_key
 from services.enforcer.answers import Status, WindowStatus
@@ -30,12 +32,21 @@ def status(
     organization: options.Organization = None,
     data: options.Data = None,
     enforcer_url: options.EnforcerUrl = None,
+    console_url: options.ConsoleUrl = None,
     token: options.Token = None,
 ) -> None:
-    """Show what a scope has spent in each window, what is reserved, and the budgets on it."""
-    connection = options.connection_of(data, None, enforcer_url, token, role=Role.VIEWER)
+    """Show what a scope has spent in each window, what is reserved, the budgets on it, and where they are going.
+
+    What is spent and reserved is an enforcer's word; what is to be expected is the console's, where there is one.
+    """
+    connection = options.connection_of(data, None, enforcer_url, token, console_url=console_url, role=Role.VIEWER)
     wanted = canonical(scope) if scope else scope_key({"org": options.need_organization(organization, connection)})
-    print_status(options.run(_ask(connection, wanted), connection))
+    found, expected = options.run(_ask(connection, wanted), connection)
+    print_status(found)
+    if isinstance(expected, str):
+        console().print(f"nothing is known of what to expect: {expected}", style="dim")
+    elif expected is not None and expected.windows:
+        console().print(outlook_table(expected))
 
 
 def canonical(scope: str) -> str:
@@ -94,6 +105,15 @@ def _usd(text: str) -> str:
     return dollars(parse_usd(text), places=4)
 
 
-async def _ask(connection: Connection, scope: str) -> Status:
+async def _ask(connection: Connection, scope: str) -> tuple[Status, ScopeOutlook | str | None]:
+    """What an enforcer knows, and what the console expects; or why it says nothing, None where nobody named one."""
     async with open_api(connection) as api:
-        return await api.status(scope)
+        found = await api.status(scope)
+        if connection.console_url is None:
+            return found, None
+        try:
+            return found, await api.outlook(scope)
+        except AWAY:
+            return found, "the console does not answer"
+        except Refused as refused:
+            return found, refused.message

@@ -1,0 +1,108 @@
+"""An organization's forecasts: from the daily spending of its scopes to what is told of them. Pure, and slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from services.core.event_id import event_id
+from services.core.forecast import DailySeries, Projection, Voice, project, reconcile
+from services.core.foresight_events import BudgetRisk, FanPoint, Forecast
+from services.core.policy import Budget, CompiledPolicy
+from services.core.scope import Level, level_of
+from services.forecaster.nowcast import with_today
+from services.forecaster.plan import Span, budgets_on, parents_of, scopes_of, spans, today_in
+
+VOICED: Final = (Level.ORGANIZATION, Level.PROJECT)
+"""The levels with few scopes and much money: they are worth a slow model."""
+RISKS_MAX: Final = 256
+
+
+def forecasts(
+    policy: CompiledPolicy,
+    series: Mapping[str, DailySeries],
+    now_ms: int,
+    *,
+    voices: Sequence[Voice] = (),
+    voice_days: int = 0,
+) -> list[Forecast]:
+    """The forecasts of every scope that has spent anything before today, children adding up to their parents.
+
+    `voices` are heard of organizations and projects that have been spending for `voice_days`.
+    """
+    today = today_in(policy.zone, now_ms)
+    old = {scope: found for scope, found in series.items() if _age(found, (today - found.first_day).days)}
+    made: list[Forecast] = []
+    for span in spans(policy, now_ms):
+        chosen = [old[scope] for scope in scopes_of(policy, span.window.kind, old)]
+        projections = [
+            with_today(each, series[each.scope].between(today, span.end)[0])
+            for each in _projected(chosen, span, policy, now_ms, voices, voice_days)
+        ]
+        agreed = reconcile(projections, parents_of(each.scope for each in projections))
+        made += [_event(each, span, policy, now_ms) for each in agreed]
+    return made
+
+
+def limit_of(budget: Budget, now_ms: int) -> int:
+    """What a window may cost in all, in nano-dollars: the boosts in force, and no schedule of hours."""
+    return budget.limit_nanousd + sum(boost.amount_nanousd for boost in budget.boosts if now_ms < boost.until_ms)
+
+
+def _projected(
+    series: Sequence[DailySeries],
+    span: Span,
+    policy: CompiledPolicy,
+    now_ms: int,
+    voices: Sequence[Voice],
+    voice_days: int,
+) -> Iterable[Projection]:
+    today = today_in(policy.zone, now_ms)
+    loud = [
+        each
+        for each in series
+        if voices and level_of(each.scope) in VOICED and _age(each, (today - each.first_day).days) >= voice_days
+    ]
+    voiced = {each.scope for each in loud}
+    rest = [each for each in series if each.scope not in voiced]
+    yield from project(loud, begin=span.begin, end=span.end, as_of=today, voices=voices)
+    yield from project(rest, begin=span.begin, end=span.end, as_of=today)
+
+
+def _age(series: DailySeries, before: int) -> int:
+    """How many days before that one it first spent anything; 0 if it never did."""
+    spent = series.amounts_nanousd[:before] > 0
+    return before - int(spent.argmax()) if spent.any() else 0
+
+
+def _event(projection: Projection, span: Span, policy: CompiledPolicy, now_ms: int) -> Forecast:
+    label = span.window.label
+    return Forecast(
+        forecast=event_id(f"{projection.scope}@{label}", after=f"/{projection.as_of.isoformat()}"),
+        organization=policy.organization,
+        scope=projection.scope,
+        window=label,
+        as_of=projection.as_of,
+        begins=projection.begin,
+        ends=projection.end,
+        spent_nanousd=projection.spent_nanousd,
+        total_nanousd=projection.total_nanousd,
+        low_nanousd=projection.low_nanousd,
+        high_nanousd=projection.high_nanousd,
+        fan=[FanPoint(day=p.day, low_nanousd=p[1], mid_nanousd=p[2], high_nanousd=p[3]) for p in projection.fan],
+        risks=_risks(projection, budgets_on(policy, span.window.kind, projection.scope), now_ms),
+        models=list(projection.models),
+        made_at_ms=now_ms,
+    )
+
+
+def _risks(projection: Projection, budgets: Iterable[Budget], now_ms: int) -> list[BudgetRisk]:
+    return [
+        BudgetRisk(
+            budget=budget.name,
+            limit_nanousd=(limit := limit_of(budget, now_ms)),
+            probability=round(projection.probability_above(limit), 4),
+            exhausted_on=projection.reaches(limit),
+        )
+        for budget in list(budgets)[:RISKS_MAX]
+    ]

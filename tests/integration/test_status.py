@@ -1,0 +1,341 @@
+"""Status, forecasts, alerts and anomalies over HTTP: exact, paged, and each organization's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import msgspec
+import pytest
+from aiokafka import AIOKafkaProducer
+from yarl import URL
+
+from services.adapters.clickhouse import open_async_client
+from services.adapters.clock import now_ms
+from services.adapters.kafka import partition_for
+from services.adapters.keys import Role, new_key, write_keys
+from services.adapters.topics import ensure_topics, topic
+from services.adapters.web import listening
+from services.console.app import build
+from services.console.settings import ConsoleSettings
+from services.core.balance import Balance
+from services.core.effects import PolicyEntry, Position
+from services.core.escrow import Share
+from services.core.events import Alert, AlertRaised, from_ms
+from services.core.foresight_events import (
+    Anomaly,
+    AnomalyFound,
+    BudgetRisk,
+    Contributor,
+    FanPoint,
+    Forecast,
+    ForecastMade,
+)
+from services.sink.alerts import ALERTS
+from services.sink.anomalies import ANOMALIES
+from services.sink.feed import Feed
+from services.sink.forecasts import FORECASTS
+from services.sink.ranges import Range
+from services.sink.store import Store
+from tests.integration.forecasting import USD, migrated
+from tests.integration.sinking import PARTITIONS
+
+NOW = from_ms(now_ms()).astimezone(UTC)
+TODAY = NOW.date()
+MONTH = f"month:{TODAY:%Y-%m}"
+BEGIN = TODAY.replace(day=1)
+END = (BEGIN + timedelta(32)).replace(day=1)
+ODD = "org:acme/user:%C3%BCn%C3%AF%2Fc%3Ad%40"
+ENVELOPE: dict[str, Any] = {"source": "t", "time": NOW}
+TOKENS = {role: new_key(role, whose) for role, whose in ((Role.ADMIN, "*"), (Role.EDGE, "acme"))}
+VIEWERS = {whose: new_key(Role.VIEWER, whose) for whose in ("acme", "globex")}
+
+
+def forecast(scope: str, total: int, *risks: BudgetRisk, organization: str = "acme") -> ForecastMade:
+    made = Forecast(
+        forecast=f"{scope}@{MONTH}/{TODAY}",
+        organization=organization,
+        scope=scope,
+        window=MONTH,
+        as_of=TODAY,
+        begins=BEGIN,
+        ends=END,
+        spent_nanousd=USD,
+        total_nanousd=total,
+        low_nanousd=total - USD,
+        high_nanousd=total + USD,
+        fan=[FanPoint(day=END - timedelta(1), low_nanousd=total - USD, mid_nanousd=total, high_nanousd=total + USD)],
+        risks=list(risks),
+        models=["run-rate"],
+        made_at_ms=now_ms(),
+    )
+    return ForecastMade(id=made.forecast, data=made, **ENVELOPE)
+
+
+def alert(number: int, organization: str = "acme") -> AlertRaised:
+    raised = Alert(
+        alert=f"a{number}",
+        organization=organization,
+        budget="company",
+        scope=f"org:{organization}",
+        window=MONTH,
+        threshold="1.0",
+        severity="warning",
+        settled_usd="12.00",
+        limit_usd="20.00",
+        raised_at_ms=now_ms() - number * 60_000,
+        ledger_partition=0,
+        ledger_offset=number,
+        kind="projection" if number % 2 else "threshold",
+        probability=0.9 if number % 2 else None,
+        projected_usd="25.00" if number % 2 else None,
+        expected_on=TODAY if number % 2 else None,
+    )
+    return AlertRaised(id=raised.alert, data=raised, **ENVELOPE)
+
+
+def anomaly(organization: str = "acme") -> AnomalyFound:
+    hour_ms = now_ms() // 3_600_000 * 3_600_000
+    found = Anomaly(
+        anomaly=f"org:{organization}@{hour_ms}",
+        organization=organization,
+        scope=f"org:{organization}",
+        kind="spike",
+        severity="critical",
+        begins_ms=hour_ms,
+        hour_ms=hour_ms,
+        observed_nanousd=90 * USD,
+        expected_nanousd=USD,
+        score=4.5,
+        contributors=[Contributor(dimension="user", value="batch-7", observed_nanousd=80 * USD, expected_nanousd=0)],
+        found_at_ms=now_ms(),
+        ledger_partition=0,
+    )
+    return AnomalyFound(id=found.anomaly, data=found, **ENVELOPE)
+
+
+async def store(address: str, feed: Feed[Any], *events: msgspec.Struct) -> None:
+    """Rows as the sink brings them there."""
+    block = feed.block(0, [(0, msgspec.json.encode(events))])
+    assert not block.malformed
+    there = Store(partial(open_async_client, address))
+    try:
+        await there.insert(feed.table, block.rows, Range(f"t-{feed.topic}", 0, 0, 0))
+    finally:
+        await there.close()
+
+
+async def tell(settings: ConsoleSettings, forecasts: list[ForecastMade]) -> None:
+    """What the aggregator and the forecaster have told: a policy, two balances, forecasts."""
+    await ensure_topics(settings, partitions=PARTITIONS)
+    budgets = [
+        {"name": "company", "limit_usd": "20", "window": "month"},
+        {"name": "each", "scope": {"user": "*"}, "limit_usd": "2", "window": "day"},
+    ]
+    policy = PolicyEntry(
+        organization="acme",
+        version=3,
+        policy={"organization": "acme", "budgets": budgets},
+        by="t",
+        reason="t",
+        offset=1,
+    )
+    spent = Balance(
+        settled_nanousd=12 * USD + 1,
+        unconfirmed_nanousd=5,
+        requests=7,
+        unpriced=2,
+        offset=4,
+        shares={"e1": Share(granted_nanousd=3 * USD, used_nanousd=USD)},
+    )
+    records = [
+        ("policies", b"acme", msgspec.json.encode(policy)),
+        ("balances", f"org:acme@{MONTH}".encode(), msgspec.json.encode(spent)),
+        ("balances", f"{ODD}@day:{TODAY}".encode(), msgspec.json.encode(Balance(settled_nanousd=3 * USD, offset=4))),
+        ("balances", b"#position", msgspec.json.encode(Position(offset=4, clock_ms=now_ms()))),
+        ("forecasts", None, msgspec.json.encode(forecasts)),
+    ]
+    producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
+    await producer.start()
+    try:
+        for name, key, value in records:
+            place = partition_for("acme", PARTITIONS)
+            await producer.send_and_wait(topic(settings, name), value, key=key, partition=place)  # type: ignore[arg-type]
+    finally:
+        await producer.stop()
+
+
+class Console:
+    """Asks a console that runs in this process, with one of the keys."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: str) -> None:
+        self._session, self._url = session, url
+
+    async def get(self, path: str, token: str = VIEWERS["acme"][0]) -> tuple[int, dict[str, Any]]:
+        """Status and body."""
+        headers = {"Authorization": f"Bearer {token}"}
+        async with self._session.get(URL(self._url + path, encoded=True), headers=headers) as response:
+            return response.status, await response.json()
+
+    async def ready(self) -> None:
+        """Wait until the topics have been read."""
+        while (await self.get("/readyz"))[0] != 200:
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def settings(broker: str, clickhouse: str, prefix: str, tmp_path: Path) -> ConsoleSettings:
+    keys = [record for _, record in (*TOKENS.values(), *VIEWERS.values())]
+    write_keys(tmp_path / "keys.json", keys)
+    return ConsoleSettings(
+        kafka=broker,
+        clickhouse=clickhouse,
+        topic_prefix=prefix,
+        keys_file=tmp_path / "keys.json",
+        data_dir=tmp_path,
+        drain_s=0,
+    )
+
+
+@asynccontextmanager
+async def console(settings: ConsoleSettings) -> AsyncIterator[Console]:
+    async with listening(build(settings), settings) as port, aiohttp.ClientSession() as session:
+        yield Console(session, f"http://127.0.0.1:{port}")
+
+
+async def test_the_status_of_a_budget_says_all_that_is_asked_of_it(settings: ConsoleSettings) -> None:
+    risk = BudgetRisk(budget="company", limit_nanousd=20 * USD, probability=0.8125, exhausted_on=END - timedelta(1))
+    await tell(settings, [forecast("org:acme", 25 * USD, risk)])
+    async with console(settings) as asked:
+        await asked.ready()
+        status, body = await asked.get("/v1/status/org:acme")
+    assert status == 200
+    assert (body["scope"], body["level"], body["policy_version"], body["timezone"]) == (
+        "org:acme",
+        "organization",
+        3,
+        "UTC",
+    )
+    (window,) = [each for each in body["windows"] if each["window"] == MONTH]
+    assert window["settled_usd"] == "12.000000001"
+    assert window["reserved_usd"] == "2.00"
+    assert (window["unconfirmed_usd"], window["unpriced"], window["requests"]) == ("0.000000005", 2, 7)
+    assert window["expected"] == {
+        "basis": "forecast",
+        "total_usd": "25.00",
+        "low_usd": "24.00",
+        "high_usd": "26.00",
+        "as_of": TODAY.isoformat(),
+    }
+    assert window["daily_average_usd"] is not None
+    (budget,) = window["budgets"]
+    assert (budget["budget"], budget["limit_usd"], budget["remaining_usd"]) == ("company", "20.00", "5.999999999")
+    assert (budget["utilization"], budget["probability"]) == (0.7, 0.8125)
+    assert budget["exhausted_on"] == (END - timedelta(1)).isoformat()
+    assert budget["recommended_daily_usd"] is not None
+
+
+async def test_scopes_are_found_however_they_are_written(settings: ConsoleSettings) -> None:
+    await tell(settings, [])
+    async with console(settings) as asked:
+        await asked.ready()
+        for path in (ODD, quote(ODD, safe="")):
+            status, body = await asked.get(f"/v1/status/{path}")
+            assert (status, body["scope"]) == (200, ODD)
+            assert [each["window"] for each in body["windows"]] == [f"day:{TODAY}"]
+            (budget,) = body["windows"][0]["budgets"]
+            assert (budget["budget"], budget["remaining_usd"], budget["probability"]) == ("each", "-1.00", 1.0)
+            assert budget["exhausted_on"] == TODAY.isoformat()
+        nothing = await asked.get("/v1/status/org:acme/project:none")
+        assert (nothing[0], nothing[1]["windows"]) == (200, [])
+        for wrong in ("nonsense", "project:search", "org:acme/planet:mars"):
+            status, body = await asked.get(f"/v1/status/{wrong}")
+            assert (status, body["error"]["code"]) == (422, "invalid_scope")
+
+
+async def test_lists_are_paged_filtered_and_each_organizations_own(settings: ConsoleSettings) -> None:
+    address = migrated(settings.clickhouse)
+    scopes = [f"org:acme/project:p{n}" for n in range(3)]
+    await store(
+        address,
+        FORECASTS,
+        *[forecast(scope, (10 + n) * USD) for n, scope in enumerate(scopes)],
+        forecast("org:globex", USD, organization="globex"),
+    )
+    await store(address, ALERTS, *[alert(n) for n in range(5)], alert(9, "globex"))
+    await store(address, ANOMALIES, anomaly(), anomaly("globex"))
+    await ensure_topics(settings, partitions=PARTITIONS)
+    async with console(settings) as asked:
+        await asked.ready()
+        _, first = await asked.get("/v1/forecasts?window=month&limit=2")
+        assert [each["scope"] for each in first["forecasts"]] == [scopes[2], scopes[1]]
+        assert first["next_offset"] == 2
+        _, rest = await asked.get("/v1/forecasts?window=month&limit=2&offset=2")
+        assert ([each["scope"] for each in rest["forecasts"]], rest["next_offset"]) == ([scopes[0]], None)
+        _, one = await asked.get(f"/v1/forecasts?scope={scopes[1]}&window={MONTH}")
+        (made,) = one["forecasts"]
+        assert (made["total_usd"], made["low_usd"], made["fan"][0]["mid_usd"]) == ("11.00", "10.00", "11.00")
+        assert made["begins"] == BEGIN.isoformat()
+
+        _, alerts = await asked.get("/v1/alerts")
+        assert [each["alert"] for each in alerts["alerts"]] == [f"a{n}" for n in range(5)]
+        _, projections = await asked.get("/v1/alerts?kind=projection")
+        assert [each["projected_usd"] for each in projections["alerts"]] == ["25.00", "25.00"]
+        _, anomalies = await asked.get("/v1/anomalies?scope=org:acme")
+        (found,) = anomalies["anomalies"]
+        assert (found["observed_usd"], found["contributors"][0]["value"]) == ("90.00", "batch-7")
+
+        admin, edge, globex = TOKENS[Role.ADMIN][0], TOKENS[Role.EDGE][0], VIEWERS["globex"][0]
+        for name in ("forecasts", "alerts", "anomalies"):
+            _, theirs = await asked.get(f"/v1/{name}", globex)
+            assert (theirs["organization"], len(theirs[name])) == ("globex", 1)
+            assert (await asked.get(f"/v1/{name}?organization=acme", globex))[0] == 403
+            assert (await asked.get(f"/v1/{name}", admin))[0] == 422
+            assert (await asked.get(f"/v1/{name}?organization=globex", admin))[0] == 200
+            assert (await asked.get(f"/v1/{name}", edge))[0] == 403
+        assert (await asked.get("/v1/status/org:acme", globex))[0] == 403
+        assert (await asked.get("/v1/forecasts?scope=org:globex"))[0] == 422
+
+
+REFUSED = (
+    "alerts?kind=rumour",
+    "alerts?limit=0",
+    "alerts?limit=1001",
+    "alerts?offset=-1",
+    "alerts?limit=%D9%A3",
+    "alerts?since=yesterday",
+    "alerts?since=2026-11-24T00:00:00",
+    "alerts?since=9999-01-01T00:00:00%2B00:00",
+    "alerts?scope=org:acme",
+    "alerts?kind=threshold&kind=projection",
+    "forecasts?since=2026-11-24T00:00:00Z",
+    "forecasts?scope=project:search",
+    "forecasts?window=" + "m" * 65,
+    "anomalies?organization=",
+)
+
+
+async def test_what_cannot_be_asked_is_refused(settings: ConsoleSettings) -> None:
+    await ensure_topics(settings, partitions=PARTITIONS)
+    async with console(settings) as asked:
+        await asked.ready()
+        for query in REFUSED:
+            status, body = await asked.get(f"/v1/{query}")
+            assert (status, bool(body["error"].get("field"))) == (422, True), query
+
+
+async def test_lists_say_so_when_clickhouse_is_away_and_status_goes_on(settings: ConsoleSettings) -> None:
+    await tell(settings, [])
+    away = settings.model_copy(update={"clickhouse": "http://default:@127.0.0.1:9/none"})
+    async with console(away) as asked:
+        await asked.ready()
+        status, body = await asked.get("/v1/alerts")
+        assert (status, body["error"]["code"]) == (503, "history_away")
+        assert (await asked.get("/v1/status/org:acme"))[0] == 200
