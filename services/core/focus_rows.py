@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from decimal import Decimal, localcontext
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -177,7 +177,7 @@ def _difference(group: ChargeGroup, *, later: bool) -> dict[str, Value]:
     }
 
 
-def _unmetered(group: ChargeGroup) -> Mapping[str, Value]:
+def _unmetered(group: ChargeGroup) -> dict[str, Value]:
     """What the one row says of a group that is not metered by tokens."""
     if group.split:
         return {}
