@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from services.core.governance.review import Action, Review, Risk, unowned_bp
-from services.core.governance.words import counted, dollars, percent, short_scope
+from services.core.governance.review import Action, Review, Risk, Spend, unowned_bp
+from services.core.governance.words import counted, dollars, percent, scope_words
 
 UNOWNED_MIN_BP = 100
 """Below a hundredth of the spending, a missing name is not worth anybody's time."""
 
 LIKELY = 0.5
+NAMED_MAX = 5
 
 
 def with_actions(review: Review) -> Review:
@@ -36,7 +37,7 @@ def _used_up(risk: Risk) -> str:
         return ""
     times = f", {use.windows_over} times" if use.windows_over > 1 else ""
     spent = dollars(use.spent_nanousd, unpriced=use.unpriced)
-    return f"{spent} of {dollars(use.limit_nanousd)} ({percent(use.utilization_bp)}){times}, {short_scope(use.scope)}"
+    return f"{spent} of {dollars(use.limit_nanousd)} ({percent(use.utilization_bp)}){times}, {scope_words(use.scope)}"
 
 
 def _expected(risk: Risk) -> str:
@@ -55,14 +56,14 @@ def _anomalies(review: Review) -> Iterator[Action]:
             observed, expected = dollars(oddity.observed_nanousd), dollars(oddity.expected_nanousd)
             why = f"{observed} where {expected} was expected"
             moved = f"; most by {oddity.contributors[0]}" if oddity.contributors else ""
-            yield Action(f"Explain the {oddity.kind} of {short_scope(oddity.scope)}", why + moved)
+            yield Action(f"Explain the {oddity.kind} of {scope_words(oddity.scope)}", why + moved)
 
 
 def _denials(review: Review) -> Iterator[Action]:
     owners = {use.budget: use.owners for use in review.uses}
     for refusal in review.refusals:
         if refusal.denied and refusal.budget:
-            why = f"{counted(refusal.denied, 'request')} denied ({refusal.reason}), {short_scope(refusal.scope)}"
+            why = f"{counted(refusal.denied, 'request')} denied ({refusal.reason}), {scope_words(refusal.scope)}"
             what = f"Check whether {refusal.budget} was meant to stop this work"
             yield Action(what, why, owners.get(refusal.budget, ()))
             return  # one is enough to look at them all
@@ -75,12 +76,16 @@ def _prices(review: Review) -> Iterator[Action]:
 
 
 def _owners(review: Review) -> Iterator[Action]:
-    for spend in review.unowned:
-        if (points := unowned_bp(spend, review.total)) >= UNOWNED_MIN_BP:
-            requests = counted(spend.requests, "request")
-            why = f"{dollars(spend.now_nanousd)}, {percent(points)} of the week, in {requests}"
-            yield Action(f"Have gateways name the {spend.dimension} of each request", why)
+    worth = [spend for spend in review.unowned if unowned_bp(spend, review.total) >= UNOWNED_MIN_BP]
+    if worth:
+        names = " and ".join(spend.dimension for spend in worth)
+        parts = ", ".join(_missing(review, spend) for spend in worth)
+        yield Action(f"Have gateways name the {names} of each request", parts)
     ownerless = sorted({use.budget for use in review.uses if not use.owners})
     if ownerless:
-        shown = ", ".join(ownerless[:5]) + (f" and {len(ownerless) - 5} more" if len(ownerless) > 5 else "")
-        yield Action("Name a contact for each budget in the policy", f"nobody answers for {shown}")
+        more = f" and {len(ownerless) - NAMED_MAX} more" if len(ownerless) > NAMED_MAX else ""
+        yield Action("Name a contact in the policy", f"nobody answers for {', '.join(ownerless[:NAMED_MAX])}{more}")
+
+
+def _missing(review: Review, spend: Spend) -> str:
+    return f"{dollars(spend.now_nanousd)} ({percent(unowned_bp(spend, review.total))}) has no {spend.dimension}"

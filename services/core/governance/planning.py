@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from services.core.governance.shares import apportion, share_bp
 from services.core.governance.trend import MonthSpend, Projection, project_trend
-from services.core.governance.words import dollars, growth, percent, short_scope
+from services.core.governance.words import dollars, growth, percent
 from services.core.money import NANOS_PER_USD
-from services.core.policy import Budget, CompiledPolicy
+from services.core.policy import CompiledPolicy
 from services.core.scope import parse_scope, scope_key
 from services.core.window import WindowKind
 
@@ -122,42 +123,72 @@ def _scaled(projection: Projection, expected: int) -> Projection:
     return replace(projection, expected_nanousd=expected, low_nanousd=low, high_nanousd=high)
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A budget to propose, before its children are looked at."""
+
+    name: str
+    plan: ScopePlan
+    window: WindowKind
+    limit_nanousd: int | None
+
+
 def propose(
     policy: CompiledPolicy, total: ScopePlan, scopes: Sequence[ScopePlan], horizon: Horizon, *, overcommit: bool
 ) -> tuple[Proposal, ...]:
-    """A proposal for each budget by month or quarter on an organization, project or team, and for who lacks one."""
+    """A proposal for each budget by month or quarter on an organization, project or team, and for who lacks one.
+
+    Unless a policy overcommits, a parent gets at least what its children get together: it would be refused otherwise.
+    """
     plans = {plan.scope: plan for plan in (total, *scopes) if ":/" not in f"{plan.scope}/"}
-    proposals: dict[tuple[str, str], Proposal] = {}
+    proposals: list[Proposal] = []
+    for wanted in sorted(_wanted(policy, plans, total), key=lambda w: -w.plan.scope.count("/")):
+        below = [p for p in proposals if p.window == wanted.window and _is_child(p.scope, wanted.plan.scope)]
+        least = 0 if overcommit else sum(child.proposed_nanousd for child in below)
+        proposals.append(_proposal(wanted, horizon, least))
+    order = {scope: n for n, scope in enumerate(plans)}
+    return tuple(sorted(proposals, key=lambda p: (order[p.scope], p.window, p.budget)))
+
+
+def _is_child(scope: str, parent: str) -> bool:
+    return scope.rpartition("/")[0] == parent
+
+
+def _wanted(policy: CompiledPolicy, plans: Mapping[str, ScopePlan], total: ScopePlan) -> list[_Wanted]:
+    """The policy's budgets that can be planned, and one a month for each scope that has none and spends enough."""
+    found = []
     for budget in policy.budgets:
         scope = scope_key({"org": policy.organization, **dict(budget.pattern)})
         if budget.window in PLANNED and scope in plans:
-            proposals[scope, budget.window] = _proposal(budget, plans[scope], horizon)
-    budgeted = {scope for scope, _ in proposals}
+            found.append(_Wanted(budget.name, plans[scope], budget.window, budget.limit_nanousd))
+    budgeted = {wanted.plan.scope for wanted in found}
     for scope, plan in plans.items():
         worth = share_bp(plan.projection.expected_nanousd, total.projection.expected_nanousd) >= WORTH_BP
         if scope not in budgeted and worth:
-            proposals[scope, WindowKind.MONTH] = _new(plan, horizon)
-    found = proposals if overcommit else _nested(proposals)
-    order = {scope: n for n, scope in enumerate(plans)}
-    return tuple(sorted(found.values(), key=lambda p: (order[p.scope], p.window, p.budget)))
+            found.append(_Wanted(_name(scope), plan, WindowKind.MONTH, None))
+    return found
 
 
-def _proposal(budget: Budget, plan: ScopePlan, horizon: Horizon) -> Proposal:
-    proposed, limit = _rounded(_need(plan, budget.window, horizon)), budget.limit_nanousd
-    verdict: Verdict = "raise" if proposed > limit else "lower"
-    reasons = _reasons(plan, budget.window, horizon)
-    if abs(proposed - limit) * 10_000 <= limit * KEEP_BP:
+def _name(scope: str) -> str:
+    """What a new budget could be called: letters, digits and hyphens of the scope's own names."""
+    names = list(parse_scope(scope).values())[1:] or ["organization"]
+    return re.sub(r"[^A-Za-z0-9]+", "-", "-".join([*names, "month"])).strip("-")[:64]
+
+
+def _proposal(wanted: _Wanted, horizon: Horizon, least: int) -> Proposal:
+    """What is needed, rounded up, and not below `least`; the limit of today if that is near enough."""
+    limit, need = wanted.limit_nanousd, _rounded(_need(wanted.plan, wanted.window, horizon))
+    proposed = max(need, least)
+    reasons = list(_reasons(wanted.plan, wanted.window, horizon))
+    if limit is None:
+        reasons.insert(0, "has no budget by month or quarter")
+    if least > need:
+        reasons.append(f"raised to {dollars(least)}, which the budgets below it add up to")
+    verdict: Verdict = "new" if limit is None else "raise" if proposed > limit else "lower"
+    if limit is not None and limit >= least and abs(proposed - limit) * 10_000 <= limit * KEEP_BP:
         proposed, verdict = limit, "keep"
-        reasons = (*reasons, f"the limit of {dollars(limit)} is within {percent(KEEP_BP)} of that")
-    return Proposal(budget.name, plan.scope, str(budget.window), limit, proposed, verdict, reasons)
-
-
-def _new(plan: ScopePlan, horizon: Horizon) -> Proposal:
-    dimensions = parse_scope(plan.scope)
-    name = "-".join([*list(dimensions.values())[1:], "month"]) if len(dimensions) > 1 else "organization-month"
-    reasons = ("has no budget by month or quarter", *_reasons(plan, WindowKind.MONTH, horizon))
-    proposed = _rounded(_need(plan, WindowKind.MONTH, horizon))
-    return Proposal(name, plan.scope, str(WindowKind.MONTH), None, proposed, "new", reasons)
+        reasons.append(f"the limit of {dollars(limit)} is within {percent(KEEP_BP)} of that")
+    return Proposal(wanted.name, wanted.plan.scope, str(wanted.window), limit, proposed, verdict, tuple(reasons))
 
 
 def _need(plan: ScopePlan, window: WindowKind, horizon: Horizon) -> int:
@@ -185,19 +216,3 @@ def _reasons(plan: ScopePlan, window: WindowKind, horizon: Horizon) -> tuple[str
     need = dollars(_need(plan, window, horizon))
     said.append(f"the upper end of the 80% interval is {need} a {window} ({plan.projection.method})")
     return tuple(said)
-
-
-def _nested(proposals: Mapping[tuple[str, str], Proposal]) -> dict[tuple[str, str], Proposal]:
-    """Parents no smaller than their children together: a policy that does not overcommit is refused otherwise."""
-    found = dict(proposals)
-    for scope, window in sorted(proposals, key=lambda key: (-key[0].count("/"), key)):
-        children = [p for (s, w), p in found.items() if w == window and s.rpartition("/")[0] == scope]
-        least = sum(child.proposed_nanousd for child in children)
-        own = found[scope, window]
-        if least > own.proposed_nanousd:
-            verdict: Verdict = (
-                own.verdict if own.limit_nanousd is None else "raise" if least > own.limit_nanousd else "keep"
-            )
-            reason = f"raised to {dollars(least)}, what the budgets below {short_scope(scope)} add up to"
-            found[scope, window] = replace(own, proposed_nanousd=least, verdict=verdict, reasons=(*own.reasons, reason))
-    return found

@@ -11,8 +11,7 @@ from services.core.governance.cells import BudgetUse
 from services.core.governance.document import Document, Fact, Section, Table, Text, cells, columns
 from services.core.governance.shares import share_bp
 from services.core.governance.tell_budgets import utilization
-from services.core.governance.words import counted, dollars, named, percent, short_scope
-from services.core.money import format_usd
+from services.core.governance.words import counted, dollars, exact, named, percent, scope_words, window_words
 
 
 def tell_account(account: Account) -> Document:
@@ -46,7 +45,7 @@ def _facts(account: Account) -> Iterator[Fact]:
 
 def _budgets(account: Account) -> Section:
     rows = tuple(cells(*_budget(use)) for use in account.uses)
-    table = Table(columns("budget", "scope", "owner", "window", ">limit", ">spent", ">used", "over"), rows)
+    table = Table(columns("budget", "scope", "owner", "window", ">limit", ">spent", ">used", ">over"), rows)
     says = (
         "Owners are the contacts that the policy names.",
         "Of budgets by hour, day or week, the fullest window is shown, and how many reached the limit.",
@@ -56,12 +55,12 @@ def _budgets(account: Account) -> Section:
 
 def _budget(use: BudgetUse) -> tuple[str | Text, ...]:
     limit = dollars(use.limit_nanousd) + (" *" if use.varies else "")
-    scope = short_scope(use.scope) + (f" (and {use.others:,} more)" if use.others else "")
+    scope = scope_words(use.scope) + (f" (and {use.others:,} more)" if use.others else "")
     owner: str | Text = ", ".join(use.owners) if use.owners else Text("nobody", "warn")
     over: str | Text = Text(f"{use.windows_over} of {use.windows}", "bad") if use.windows_over else "-"
     spent = dollars(use.spent_nanousd, unpriced=use.unpriced)
     name = use.budget if use.blocks else f"{use.budget} (only watches)"
-    return name, scope, owner, use.window, limit, spent, utilization(use), over
+    return name, scope, owner, window_words(use.window), limit, spent, utilization(use), over
 
 
 def _showback(account: Account) -> Section:
@@ -72,7 +71,7 @@ def _showback(account: Account) -> Section:
         sum(line.organization_nanousd for line in account.charged),
         sum(line.total_nanousd for line in account.charged),
     ]
-    total = cells("total", "", *(format_usd(amount) for amount in sums), "")
+    total = cells("total", "", *(exact(amount) for amount in sums), "")
     table = Table(
         columns("project", "team", ">own $", ">project's $", ">common $", ">to charge $", ">share"), rows, total
     )
@@ -87,7 +86,7 @@ def _line(line: Charged, total_nanousd: int) -> tuple[str | Text, ...]:
     points = share_bp(line.total_nanousd, total_nanousd)
     amounts = (line.direct_nanousd, line.project_nanousd, line.organization_nanousd, line.total_nanousd)
     names = named(line.project, "project"), named(line.team, "team")
-    return *names, *(format_usd(amount) for amount in amounts), Text(percent(points), "", points)
+    return *names, *(exact(amount) for amount in amounts), Text(percent(points), "", points)
 
 
 def _notes(account: Account) -> Iterator[str]:

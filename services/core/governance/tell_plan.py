@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from services.core.governance.document import Bar, Chart, Document, Fact, Section, Table, Text, Tone, cells, columns
 from services.core.governance.planning import Plan, Proposal, ScopePlan
-from services.core.governance.words import counted, dollars, growth, short_scope
+from services.core.governance.words import counted, dollars, growth, interval, rough, scope_words
 
 SCOPES_MAX = 20
 _TONES: dict[str, Tone] = {"raise": "bad", "lower": "good", "keep": "muted", "new": "warn"}
@@ -26,10 +26,10 @@ def tell_plan(plan: Plan) -> Document:
 
 def _facts(plan: Plan) -> Iterator[Fact]:
     projection, months = plan.total.projection, plan.total.months
-    expected = dollars(projection.expected_nanousd)
+    expected = rough(projection.expected_nanousd)
     yield Fact(f"Expected in {plan.horizon.quarter}", expected, projection.method)
-    interval = f"{dollars(projection.low_nanousd)} to {dollars(projection.high_nanousd)}"
-    yield Fact("80% interval", interval, "four of five times it ends in here")
+    said = interval(projection.low_nanousd, projection.high_nanousd)
+    yield Fact("80% interval", said, "four of five times it ends in here")
     whole = [month for month in months if month.whole]
     if whole:
         grown = growth(whole[-1].amount_nanousd, whole[-2].amount_nanousd) if len(whole) > 1 else ""
@@ -67,14 +67,8 @@ def _scope(each: ScopePlan) -> tuple[str | Text, ...]:
     last = dollars(whole[-1]) if whole else "-"
     grown = growth(whole[-1], whole[-2]) if len(whole) > 1 else "-"
     projection = each.projection
-    interval = f"{dollars(projection.low_nanousd)} to {dollars(projection.high_nanousd)}"
-    return _scope_text(each.scope), last, grown, dollars(projection.expected_nanousd), interval, projection.method
-
-
-def _scope_text(scope: str) -> str:
-    """Without the organization; an empty last name stands for what has none."""
-    parts = [part.partition(":") for part in short_scope(scope).split("/")]
-    return " / ".join(f"{name} {value}" if value else f"no {name}" for name, _, value in parts)
+    said = interval(projection.low_nanousd, projection.high_nanousd)
+    return scope_words(each.scope), last, grown, rough(projection.expected_nanousd), said, projection.method
 
 
 def _proposals(plan: Plan) -> Section:
@@ -88,7 +82,7 @@ def _proposal(each: Proposal) -> tuple[str | Text, ...]:
     now = "-" if each.limit_nanousd is None else dollars(each.limit_nanousd)
     verdict = Text(each.verdict, _TONES[each.verdict])
     because = "; ".join(each.reasons)
-    return each.budget, short_scope(each.scope), each.window, now, dollars(each.proposed_nanousd), verdict, because
+    return each.budget, scope_words(each.scope), each.window, now, dollars(each.proposed_nanousd), verdict, because
 
 
 def _notes(plan: Plan) -> Iterator[str]:

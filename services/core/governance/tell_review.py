@@ -22,7 +22,7 @@ from services.core.governance.document import (
 from services.core.governance.review import Breakdown, Review, Risk, Spend, change
 from services.core.governance.shares import share_bp
 from services.core.governance.tell_budgets import utilization
-from services.core.governance.words import counted, dollars, growth, named, percent, short_scope, signed
+from services.core.governance.words import counted, dollars, growth, interval, named, percent, scope_words, signed
 
 NOTHING = "Nothing was charged in this week."
 
@@ -148,16 +148,16 @@ def _risk(risk: Risk) -> tuple[str | Text, ...]:
     expected = "-"
     if outlook is not None:
         day = f" on {outlook.exhausted_on:%-d %b}" if outlook.exhausted_on else ""
-        interval = f"{dollars(outlook.low_nanousd)} to {dollars(outlook.high_nanousd)}"
-        expected = f"{percent(int(outlook.probability * 10_000))} to be exceeded{day}; total {interval}"
+        total = interval(outlook.low_nanousd, outlook.high_nanousd)
+        expected = f"{percent(int(outlook.probability * 10_000))} to be exceeded{day}; total {total}"
     if use is None:
-        scope = short_scope(outlook.scope) if outlook is not None else ""
+        scope = scope_words(outlook.scope) if outlook is not None else ""
         spent = "" if outlook is None else dollars(outlook.spent_nanousd)
         limit = "" if outlook is None else dollars(outlook.limit_nanousd)
         return risk.budget, scope, spent, limit, "", expected, "nobody known"
     spent = dollars(use.spent_nanousd, unpriced=use.unpriced)
     owners = ", ".join(use.owners) or "nobody"
-    return use.budget, short_scope(use.scope), spent, dollars(use.limit_nanousd), utilization(use), expected, owners
+    return use.budget, scope_words(use.scope), spent, dollars(use.limit_nanousd), utilization(use), expected, owners
 
 
 def _oddities(review: Review, zone: ZoneInfo) -> Section:
@@ -165,7 +165,7 @@ def _oddities(review: Review, zone: ZoneInfo) -> Section:
         cells(
             f"{from_ms(o.begins_ms).astimezone(zone):%a %-d %b %H:%M}",
             Text(f"{o.kind}, {o.severity}", "bad" if o.severity == "critical" else "warn"),
-            short_scope(o.scope),
+            scope_words(o.scope),
             dollars(o.observed_nanousd),
             dollars(o.expected_nanousd),
             "; ".join(o.contributors) or "-",
@@ -180,7 +180,7 @@ def _refusals(review: Review) -> Section:
     rows = tuple(
         cells(
             r.budget or "(cap on a request)",
-            short_scope(r.scope) if r.scope else "-",
+            scope_words(r.scope) if r.scope else "-",
             f"{r.denied:,}",
             f"{r.throttled:,}",
             f"{r.fallen_back:,}",

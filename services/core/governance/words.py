@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from services.core.money import round_half_even
+from urllib.parse import unquote
+
+from services.core.money import NANOS_PER_USD, round_half_even
 
 CENT_NANOUSD = 10_000_000
 
@@ -40,9 +42,35 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def short_scope(scope: str) -> str:
-    """A scope without its organization, or `organization` for the whole of it."""
-    return scope.partition("/")[2] or "organization"
+def rough(nanos: int) -> str:
+    """`$6,309`: whole dollars from a hundred on, for what is only an estimate."""
+    if abs(nanos) < 100 * NANOS_PER_USD:
+        return dollars(nanos)
+    return dollars(round_half_even(nanos, NANOS_PER_USD) * NANOS_PER_USD).removesuffix(".00")
+
+
+def interval(low_nanousd: int, high_nanousd: int) -> str:
+    """`$4,683 to $6,309`."""
+    return f"{rough(low_nanousd)} to {rough(high_nanousd)}"
+
+
+def exact(nanos: int) -> str:
+    """`1,632.525699739`: all nine decimals, for amounts that must add up under one another."""
+    whole, rest = divmod(abs(nanos), NANOS_PER_USD)
+    return f"{'-' if nanos < 0 else ''}{whole:,}.{rest:09d}"
+
+
+def scope_words(scope: str) -> str:
+    """A scope as people say it: `project search / team ranking`, `the organization`; an empty name is `no team`."""
+    parts = [part.partition(":") for part in scope.split("/")[1:]]
+    said = [f"{unquote(name)} {unquote(value)}" if value else f"no {unquote(name)}" for name, _, value in parts]
+    return " / ".join(said) or "the organization"
+
+
+def window_words(label: str) -> str:
+    """`month 2026-11`; the kind alone where there was no window."""
+    kind, _, period = label.partition(":")
+    return f"{kind} {period}".strip()
 
 
 def named(name: str, dimension: str) -> str:
