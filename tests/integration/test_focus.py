@@ -6,6 +6,7 @@ import csv
 import itertools
 from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from services.adapters.focus.charges import TooMuch, focus_export
 from services.adapters.focus.files import as_csv, as_parquet, read_parquet
 from services.adapters.migrations import migrate, read_migrations
+from services.adapters.warehouse.named import query
 from services.core.events import Charge
 from services.core.focus import NAMES, Row
 from services.core.focus_check import check_focus, parse_row
@@ -58,7 +60,7 @@ async def test_any_charges_become_conforming_rows_with_their_exact_sums(
     month = parse_period("2026-11", zone, WindowKind.MONTH)
     within = [c for c in mine if month.start_ms <= c.charged_at_ms < end_of(month)]
 
-    rows = await focus_export(client, f"org-{number}", month.start_ms, end_of(month), zone)
+    rows = await focus_export(partial(query, client), f"org-{number}", month.start_ms, end_of(month), zone)
 
     assert list(check_focus(rows)) == []
     for column in ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost"):
@@ -82,7 +84,7 @@ async def test_files_hold_the_same_rows_as_the_export(
 ) -> None:
     number = next(COUNTER)
     await insert(clickhouse, numbered(f"org-{number}", made), first=number)
-    rows = await focus_export(client, f"org-{number}", BEGIN_MS, END_MS, ZONES[0])
+    rows = await focus_export(partial(query, client), f"org-{number}", BEGIN_MS, END_MS, ZONES[0])
     lines = list(csv.DictReader(as_csv(rows).splitlines()))
     assert [parse_row(line) for line in lines] == [dict(row) for row in rows]
     (tmp_path / "focus.parquet").write_bytes(as_parquet(rows))
@@ -94,12 +96,12 @@ async def test_files_hold_the_same_rows_as_the_export(
 async def test_an_export_that_is_too_long_is_refused_with_advice_and_an_empty_one_is_empty(
     clickhouse: str, client: AsyncClient
 ) -> None:
-    assert await focus_export(client, "nobody", BEGIN_MS, END_MS, ZONES[0]) == []
+    assert await focus_export(partial(query, client), "nobody", BEGIN_MS, END_MS, ZONES[0]) == []
     made = [c for n in range(3) for c in numbered("acme", [_charge(BEGIN_MS + n * 86_400_000)])]
     await insert(clickhouse, made)
-    assert len(await focus_export(client, "acme", BEGIN_MS, END_MS, ZONES[0], most=3)) == 3
+    assert len(await focus_export(partial(query, client), "acme", BEGIN_MS, END_MS, ZONES[0], most=3)) == 3
     with pytest.raises(TooMuch, match="shorter period"):
-        await focus_export(client, "acme", BEGIN_MS, END_MS, ZONES[0], most=2)
+        await focus_export(partial(query, client), "acme", BEGIN_MS, END_MS, ZONES[0], most=2)
 
 
 def _charge(at_ms: int) -> Charge:

@@ -6,9 +6,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
-from clickhouse_connect.driver import AsyncClient
 
-from services.adapters.warehouse.named import query
+from services.adapters.warehouse.rows import Rows
 from services.core.focus import Row
 from services.core.focus_rows import ChargeGroup, focus_rows
 from services.core.report_period import starts
@@ -22,14 +21,13 @@ class TooMuch(Exception):
 
 
 async def focus_export(
-    client: AsyncClient, organization: str, begin_ms: int, end_ms: int, zone: ZoneInfo, *, most: int = GROUPS_MAX
+    rows: Rows, organization: str, begin_ms: int, end_ms: int, zone: ZoneInfo, *, most: int = GROUPS_MAX
 ) -> list[Row]:
     """The FOCUS rows of what was charged from `begin_ms` until before `end_ms`, by day of the zone.
 
-    BilledCost adds up to the charges, to the nano-dollar. Raises TooMuch, and `clickhouse.FAILURES`.
+    BilledCost adds up to the charges, to the nano-dollar. Raises TooMuch, and what `rows` raises.
     """
-    found = await query(
-        client,
+    found = await rows(
         "focus_charges",
         organization=organization,
         begin_ms=begin_ms,

@@ -25,6 +25,7 @@ Format = Literal["table", "csv", "json"]
 
 
 def report(
+    context: typer.Context,
     by: Annotated[Dimension, typer.Option(help="What to group by.")] = "project",
     since: Annotated[
         str | None, typer.Option(help="From this instant; default: the first of this month (UTC).")
@@ -35,6 +36,8 @@ def report(
     data: options.Data = None,
 ) -> None:
     """Report spending from ClickHouse, the largest first. Money in CSV and JSON is exact, in dollars."""
+    if context.invoked_subcommand is not None:
+        return
     connection = options.connection_of(data)
     begin, end = period(since, until, from_ms(now_ms()))
     name = options.need_organization(organization, connection)

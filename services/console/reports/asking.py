@@ -7,15 +7,13 @@ from datetime import date
 from typing import Any, Final
 
 import msgspec
-from clickhouse_connect.driver import AsyncClient
 
-from services.adapters.warehouse.named import query
+from services.adapters.warehouse.rows import Rows
 from services.core.governance.cells import Cell
 from services.core.governance.review import Oddity, Outlook, Refusals, Spend
 from services.core.governance.words import named, signed
 from services.core.policy import CompiledPolicy
 from services.core.scope import TAG
-from services.core.window import WindowKind
 
 FEATURE_TAG: Final = "feature"
 NAMES_MAX: Final = 5_000
@@ -28,10 +26,10 @@ class TooMany(Exception):
 
 
 class Asking:
-    """The questions of one organization's reports. Every method raises `clickhouse.FAILURES`."""
+    """The questions of one organization's reports. Every method raises what `rows` raises."""
 
-    def __init__(self, client: AsyncClient, organization: str) -> None:
-        self._client, self._organization = client, organization
+    def __init__(self, rows: Rows, organization: str) -> None:
+        self._ask, self._organization = rows, organization
 
     async def spends(
         self, begin_ms: int, end_ms: int, before: tuple[int, int], days: Sequence[int], project: str, team: str
@@ -90,7 +88,7 @@ class Asking:
         return [msgspec.convert({**row, "tags": msgspec.json.decode(row["tags"])}, Cell, strict=False) for row in rows]
 
     async def _rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
-        return await query(self._client, name, organization=self._organization, **parameters)
+        return await self._ask(name, organization=self._organization, **parameters)
 
 
 def _names_users(policy: CompiledPolicy) -> bool:
@@ -112,7 +110,3 @@ def _outlooks(row: dict[str, Any]) -> list[Outlook]:
             for budget, limit, chance, day in risks
         ),
     ]
-
-
-LENGTH: Final = list(WindowKind)
-"""Kinds of windows by length, the shortest first."""

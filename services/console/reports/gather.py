@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 from schemas.policy import Policy
-from services.console.reports.asking import LENGTH, Asking
+from services.console.reports.asking import Asking
 from services.core.events import from_ms
 from services.core.governance.accountability import Account, chargeback
 from services.core.governance.actions import with_actions
@@ -24,6 +24,9 @@ DAY_MS = 86_400_000
 MONTHS = 9
 """How many months a plan looks back, the quarter's own included."""
 
+LENGTH = list(WindowKind)
+"""Kinds of windows by length, the shortest first."""
+
 LEAST_DAYS = 7
 """A running month says something about the next one once so many days of it are over."""
 
@@ -33,7 +36,7 @@ async def weekly(
 ) -> Review:
     """The review of a week: of the organization, or of one team of a project.
 
-    A week that is not over is compared with as much of the week before. Raises TooMany and `clickhouse.FAILURES`.
+    A week that is not over is compared with as much of the week before. Raises TooMany.
     """
     zone, end_ms = ZoneInfo(policy.timezone), min(end_of(week), now_ms)
     last = before(week, zone)
@@ -60,7 +63,7 @@ async def weekly(
 
 
 async def account(asking: Asking, policy: Policy, month: Window, now_ms: int) -> Account:
-    """The accountability of a month. Raises TooMany and `clickhouse.FAILURES`."""
+    """The accountability of a month. Raises TooMany."""
     end_ms = min(end_of(month), now_ms)
     cells = await asking.cells([month.start_ms], end_ms)
     direct: dict[tuple[str, str], int] = {}
@@ -85,7 +88,7 @@ async def account(asking: Asking, policy: Policy, month: Window, now_ms: int) ->
 
 
 async def quarterly(asking: Asking, policy: Policy, quarter: Window, now_ms: int) -> Plan:
-    """The plan for the quarter after `quarter`. Raises TooMany and `clickhouse.FAILURES`."""
+    """The plan for the quarter after `quarter`. Raises TooMany."""
     zone, compiled = ZoneInfo(policy.timezone), CompiledPolicy.compile(policy, version=0)
     end_ms, following = min(end_of(quarter), now_ms), after(quarter, zone)
     months = starts(WindowKind.MONTH, quarter.start_ms, end_ms, zone)
