@@ -14,14 +14,14 @@ FEW: Final = 3
 DAMPING: Final = 0.8
 """How much of its step a trend keeps from one month to the next: growth that goes on for ever is rare."""
 
-Z_80: Final = 1.2816
-"""An interval of 80% reaches so many standard deviations to each side."""
+COVERED: Final = 0.8
+"""An interval is as wide as this share of the past's distances from the line: the few oddest months do not widen it."""
 
-MAD_TO_SIGMA: Final = 1.4826
-LEAST_ERROR: Final = 0.10
-"""Of the level: however smooth the past was, the next months differ by so much."""
+LEAST_WIDTH: Final = 0.13
+"""Of the level, to each side: however smooth the past was, the next months differ."""
 
-FEW_ERROR: Final = 0.35
+FEW_WIDTH: Final = 0.45
+"""With too few months to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ def project_trend(months: Sequence[MonthSpend], horizon_days: Sequence[int]) -> 
     for ahead, days in enumerate(horizon_days):
         rate += slope * DAMPING**ahead
         expected += max(rate, 0.0) * days
-    error = Z_80 * _relative_error(daily, slope, level) * (1 + 2 / len(daily)) ** 0.5
-    low, high = max(expected * (1 - error), 0.0), expected * (1 + error)
+    width = _relative_width(daily, slope, level) * (1 + 2 / len(daily)) ** 0.5
+    low, high = max(expected * (1 - width), 0.0), expected * (1 + width)
     return Projection(round(expected), round(low), round(high), _method(len(daily)))
 
 
@@ -68,12 +68,12 @@ def _slope(daily: Sequence[float]) -> float:
     return median((daily[j] - daily[i]) / (j - i) for i, j in combinations(range(len(daily)), 2))
 
 
-def _relative_error(daily: Sequence[float], slope: float, level: float) -> float:
-    if len(daily) < FEW:
-        return FEW_ERROR
+def _relative_width(daily: Sequence[float], slope: float, level: float) -> float:
+    if len(daily) < FEW or level <= 0:
+        return FEW_WIDTH
     line = [level - slope * (len(daily) - 1 - n) for n in range(len(daily))]
-    spread = MAD_TO_SIGMA * median(abs(y - fit) for y, fit in zip(daily, line, strict=True))
-    return max(spread / level, LEAST_ERROR) if level > 0 else FEW_ERROR
+    distances = sorted(abs(y - fit) for y, fit in zip(daily, line, strict=True))
+    return max(distances[int(COVERED * (len(distances) - 1))] / level, LEAST_WIDTH)
 
 
 def _method(months: int) -> str:
