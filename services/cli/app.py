@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.metadata import version as version_of
 from typing import Annotated
 
@@ -22,6 +22,7 @@ from services.cli.commands import (
     explain,
     forecast,
     foreseen,
+    governance,
     keys,
     policy,
     replay,
@@ -56,8 +57,22 @@ RUN, LOOK, CHANGE = "Run", "Look", "Change"
 
 
 def _add(command: Callable[..., None], panel: str, example: str) -> None:
-    help_text = paragraphs(inspect.getdoc(command) or "")
-    app.command(help=help_text, epilog=f"Example:  spendgate {example}", rich_help_panel=panel)(command)
+    app.command(help=_help(command), epilog=f"Example:  spendgate {example}", rich_help_panel=panel)(command)
+
+
+def _add_group(
+    command: Callable[..., None], panel: str, example: str, below: Mapping[Callable[..., None], str]
+) -> None:
+    """A command that has others below it: it runs by itself when none of them is named."""
+    group = typer.Typer(invoke_without_command=True)
+    group.callback(help=_help(command), epilog=f"Example:  spendgate {example}")(command)
+    for each, shown in below.items():
+        group.command(help=_help(each), epilog=f"Example:  spendgate {shown}")(each)
+    app.add_typer(group, name=command.__name__, rich_help_panel=panel)
+
+
+def _help(command: Callable[..., None]) -> str:
+    return paragraphs(inspect.getdoc(command) or "")
 
 
 def paragraphs(text: str) -> str:
@@ -72,7 +87,17 @@ _add(demo.demo, RUN, "demo --within 30 --seed 7")
 _add(replay.replay, RUN, "replay requests.csv.gz --model gpt-4o-mini --input-column prompt_len --within 60")
 _add(status.status, LOOK, "status org:acme/project:assistant")
 _add(top.top, LOOK, "top --window hour")
-_add(report.report, LOOK, "report --by user --period last-month --compare --top 20")
+_add_group(
+    report.report,
+    LOOK,
+    "report --by user --period last-month --compare --top 20",
+    {
+        governance.weekly: "report weekly --period 2026-W48 -o weekly.html",
+        governance.quarterly: "report quarterly -o plan.html",
+        governance.accountability: "report accountability --period 2026-11 -o november.html",
+        governance.focus: "report focus --period 2026-11 -o focus.parquet",
+    },
+)
 _add(decisions.decisions, LOOK, "decisions --denied --since 2026-11-24")
 _add(explain.explain, LOOK, "explain dec-enforcer-1f0c9a2b-mie8k3x9-1")
 _add(whatif.whatif, LOOK, "whatif tighter.yaml --since 2026-11-01 --by team")

@@ -25,6 +25,10 @@ COMMANDS = [
     "status",
     "top",
     "report",
+    "report weekly",
+    "report quarterly",
+    "report accountability",
+    "report focus",
     "decisions",
     "explain",
     "audit",
@@ -61,6 +65,20 @@ def test_without_a_stack_it_says_what_to_do(tmp_path: Path) -> None:
     assert "no running stack" in found.stderr
     assert "spendgate up" in found.stderr
     assert "SPENDGATE_ENFORCER_URL" in found.stderr
+
+
+@pytest.mark.parametrize("report", ["weekly", "quarterly", "accountability", "focus"])
+def test_a_report_without_a_stack_says_what_to_do_and_writes_nothing(report: str, tmp_path: Path) -> None:
+    found = spendgate("report", report, "-o", "out.file", cwd=tmp_path)
+    assert found.returncode == NoStack.exit_code
+    assert "spendgate up" in found.stderr
+    assert not (tmp_path / "out.file").exists()
+
+
+def test_parquet_needs_a_file(tmp_path: Path) -> None:
+    found = spendgate("report", "focus", "--format", "parquet", cwd=tmp_path)
+    assert found.returncode == 1
+    assert "-o focus.parquet" in found.stderr
 
 
 def test_a_service_that_does_not_answer_is_told_apart(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ class Format(StrEnum):
 
 
 def report(
+    context: typer.Context,
     by: Annotated[str, typer.Option(help=f"What to group by: {CHOICES}.")] = "project",
     period: Annotated[
         str | None, typer.Option("--period", "-p", help=f"When: {EXAMPLES}. Default: this-month.")
@@ -70,6 +71,8 @@ def report(
 
     Requests without a price are counted beside each sum, and so is what is still charged at an estimate.
     """
+    if context.invoked_subcommand is not None:
+        return
     connection = options.connection_of(data)
     name = options.need_organization(organization, connection)
     at_ms = now_ms()
