@@ -38,7 +38,8 @@ def sql(text: str, **parts: str) -> str:
 def _chosen(variable: str, expression: str) -> str:
     encoded = _encoded(variable)
     values = f"arrayMap(v -> decodeURLComponent(substring(v, 3)), splitByChar('&', {encoded}))"
-    return f"({encoded} = '{ALL_CHOSEN}' OR {expression} IN {values})"
+    # `has` of a constant array prunes by the primary key; `IN` of a computed array reads every granule.
+    return f"({encoded} = '{ALL_CHOSEN}' OR has({values}, {expression}))"
 
 
 def _encoded(variable: str) -> str:

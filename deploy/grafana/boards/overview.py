@@ -118,7 +118,7 @@ TIME = Row(
             usd=True,
         ),
         _over_time(
-            "Cost per request",
+            "Cost per request over time",
             "Spend divided by requests.",
             """
             SELECT $__timeInterval(hour) AS time,
@@ -131,7 +131,7 @@ TIME = Row(
             width=8,
         ),
         _over_time(
-            "Tokens",
+            "Tokens over time",
             "By class. Cached tokens are part of the input, reasoning is part of the output.",
             """
             SELECT $__timeInterval(hour) AS time,
@@ -143,7 +143,7 @@ TIME = Row(
             width=8,
         ),
         _over_time(
-            "Requests",
+            "Requests over time",
             "Charged requests, and those among them that failed or have no price.",
             """
             SELECT $__timeInterval(hour) AS time,
