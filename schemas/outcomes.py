@@ -20,6 +20,7 @@ class Charge(Data):
 
     `kind`: `usage` (final), `unconfirmed` (an expired reservation, at its estimate), `adjustment` (the difference when
     an unconfirmed charge is settled after all), `correction`. A null cost is unpriced: its tokens are known.
+    Added up, `unconfirmed_nanousd` is what is still charged at estimates.
     """
 
     charge: Name
@@ -45,6 +46,7 @@ class Charge(Data):
     cache_read_cost_nanousd: Nanousd = 0
     cache_write_cost_nanousd: Nanousd = 0
     output_cost_nanousd: Nanousd = 0
+    unconfirmed_nanousd: Nanousd = 0
     price_version: Annotated[str, Field(max_length=256)] = ""
     charged_at_ms: InstantMs
     recorded_at_ms: InstantMs

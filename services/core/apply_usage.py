@@ -75,7 +75,9 @@ def apply_expiry(to: Application, event: ReservationExpired, index: int) -> None
     cells = to.state.cells(whose, at_ms)
     to.change(cells, whose.organization, at_ms, estimate, spender, unconfirmed=estimate, requests=1)
     to.effects.charges.append(
-        charge_difference("unconfirmed", event, whose, at_ms, estimate, to.state.price_version, to.place(index))
+        charge_difference(
+            "unconfirmed", event, whose, at_ms, estimate, estimate, to.state.price_version, to.place(index)
+        )
     )
     unconfirmed = Settlement(
         cost_nanousd=estimate,
@@ -106,7 +108,7 @@ def apply_correction(to: Application, event: UsageCorrected, index: int) -> None
     unpriced = -1 if correction.previous_cost_usd is None else 0
     to.change(cells, correction.organization, at_ms, cost - previous, None, unpriced=unpriced)
     to.effects.charges.append(
-        charge_difference("correction", event, correction, at_ms, cost - previous, STATED, to.place(index))
+        charge_difference("correction", event, correction, at_ms, cost - previous, 0, STATED, to.place(index))
     )
     to.remember(event)
 
@@ -152,7 +154,7 @@ def _settle_after_all(
     cells = to.state.cells_counted(whose, at_ms, to.clock_ms, settlement.counted)
     to.change(cells, whose.organization, at_ms, difference, spender, unconfirmed=-confirmed)
     to.effects.charges.append(
-        charge_difference("adjustment", event, whose, at_ms, difference, price_version, to.place(index))
+        charge_difference("adjustment", event, whose, at_ms, difference, -confirmed, price_version, to.place(index))
     )
 
 

@@ -213,7 +213,8 @@ class Charge(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     `kind`: `usage` (final), `unconfirmed` (an expired reservation, at its estimate), `adjustment` (the difference when
     an unconfirmed charge is settled after all), `correction`. Sums over charges are sums over `cost_nanousd` of all
     kinds. None means unpriced: tokens are kept, the cost is not known. `unpriced` counts such requests the same way: 1
-    when one is posted, -1 on the correction that prices it.
+    when one is posted, -1 on the correction that prices it; `unconfirmed_nanousd` likewise is the estimate, and on the
+    adjustment that settles it, the estimate with the other sign.
     """
 
     charge: str
@@ -239,6 +240,7 @@ class Charge(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     cache_read_cost_nanousd: int = 0
     cache_write_cost_nanousd: int = 0
     output_cost_nanousd: int = 0
+    unconfirmed_nanousd: int = 0
     price_version: str = ""
     charged_at_ms: int
     recorded_at_ms: int

@@ -81,6 +81,7 @@ def charge_difference(
     whose: Dimensions,
     at_ms: int,
     amount_nanousd: int,
+    unconfirmed_nanousd: int,
     price_version: str,
     place: Place,
 ) -> Charge:
@@ -107,6 +108,7 @@ def charge_difference(
         cache_read_tokens=0 if usage is None else usage.cache_read_tokens,
         cache_write_tokens=0 if usage is None else usage.cache_write_tokens,
         reasoning_tokens=0 if usage is None else usage.reasoning_tokens,
+        unconfirmed_nanousd=unconfirmed_nanousd,
         price_version=price_version,
         charged_at_ms=at_ms,
         recorded_at_ms=place.clock_ms,

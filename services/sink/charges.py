@@ -34,6 +34,7 @@ COLUMNS: Final[Columns] = {
     "cache_read_cost_nanousd": I64,
     "cache_write_cost_nanousd": I64,
     "output_cost_nanousd": I64,
+    "unconfirmed_nanousd": I64,
     "price_version": LABEL,
     "charged_at": INSTANT,
     "recorded_at": INSTANT,

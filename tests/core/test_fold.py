@@ -148,6 +148,14 @@ def test_an_expiry_after_the_settlement_is_a_duplicate_and_so_is_a_second_settle
     assert effects.counts["duplicate"] == 2
 
 
+def test_charges_add_up_to_what_is_still_unconfirmed() -> None:
+    settled_late, never = reservation(1), reservation(2)
+    events = [expiry(settled_late, "0.50"), expiry(never, "0.30"), costing("0.20", reservation=settled_late)]
+    state, effects = run([record(offset, each) for offset, each in enumerate(events)])
+    assert [charge.unconfirmed_nanousd for charge in effects.charges] == [500_000_000, 300_000_000, -500_000_000]
+    assert state.tables["organization"][MONTH].unconfirmed_nanousd == 300_000_000  # type: ignore[index]
+
+
 def test_an_unpriced_settlement_leaves_the_estimate_standing() -> None:
     rsv = reservation()
     state, _ = run([record(0, expiry(rsv, "0.50")), record(1, usage("s", output_tokens=None, reservation=rsv))])
