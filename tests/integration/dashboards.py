@@ -24,12 +24,24 @@ from tests.integration.sinking import DAY_MS, NOON_MS, Charges
 
 ORGANIZATION = "org-0"
 SCOPE = scope_key({"org": ORGANIZATION, "project": "search"})
-HOSTILE = (r"\' OR 1=1 --", "o'brien", 'say "hi"', r"back\slash", "a&v=user-1", "all", "50% off, 2+2", "数'据", "$__all")
+HOSTILE = (
+    r"\' OR 1=1 --",
+    "o'brien",
+    'say "hi"',
+    r"back\slash",
+    "a&v=user-1",
+    "all",
+    "50% off, 2+2",
+    "数'据",
+    "$__all",
+)
 """Names that would end a literal, look like two values, or like all of them."""
 TODAY = from_ms(NOON_MS).date()
 BEGINS, ENDS = TODAY - timedelta(days=40), TODAY + timedelta(days=20)
 MIDDLE = TODAY - timedelta(days=5)
 """A window is over, the next one runs: the first ends and the second begins here."""
+UNCONFIRMED = (7_000, 7_001, -7_000)
+"""Two reservations that nobody settled, one of which was settled after all."""
 BUDGET = "search-month"
 LIMIT_NANOUSD = 40_000_000
 
@@ -71,11 +83,12 @@ def _charges() -> list[Charge]:
                 charge, user=name, project=name, tags={"feature": name}, kind="usage", cost_nanousd=10**9 + number
             )
         )
-    for number, kind in enumerate(("unconfirmed", "unconfirmed", "adjustment")):
+    for number, estimate in enumerate(UNCONFIRMED):
         charge = made.charge(0, 20_000 + number)
+        kind = "unconfirmed" if estimate > 0 else "adjustment"
         charges.append(
             msgspec.structs.replace(
-                charge, kind=kind, reservation=f"r{number % 2}", cost_nanousd=7_000 + number, charged_at_ms=NOON_MS
+                charge, kind=kind, cost_nanousd=estimate, unconfirmed_nanousd=estimate, charged_at_ms=NOON_MS
             )
         )
     return charges

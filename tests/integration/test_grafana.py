@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from deploy.grafana.statements import statements
 from deploy.local.clickhouse.program import ClickHouse
 from services.adapters.clickhouse import open_client
 from services.core.events import Charge, from_ms
-from tests.integration.dashboards import BUDGET, HOSTILE, ORGANIZATION, SCOPE, Seeded, seed
+from tests.integration.dashboards import BUDGET, HOSTILE, ORGANIZATION, SCOPE, UNCONFIRMED, Seeded, seed
 from tests.integration.sinking import DAY_MS, NOON_MS
 
 HOUR_MS = 3_600_000
@@ -147,7 +148,7 @@ def test_the_figures_of_the_overview_equal_an_independent_sum(seeded: Seeded) ->
 
 
 def test_unconfirmed_is_what_nobody_settled(seeded: Seeded) -> None:
-    assert ask(seeded, "spendgate-overview: Unconfirmed spend") == [{"unconfirmed": usd(7_001)}]
+    assert ask(seeded, "spendgate-overview: Unconfirmed spend") == [{"unconfirmed": usd(sum(UNCONFIRMED))}]
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -209,10 +210,10 @@ def test_the_time_zone_moves_the_edges_of_a_window(seeded: Seeded) -> None:
     assert tokyo["spent"] != utc["spent"]
 
 
-def test_heavy_panels_read_roll_ups() -> None:
-    """Only what no roll-up has is read from the charges: reservations that nobody settled."""
-    texts = dict(statements(Picked(FROM_MS // 1000, TO_MS // 1000, 3600, VALUES)))
-    assert {name for name, text in texts.items() if "FROM charges" in text} == {"spendgate-overview: Unconfirmed spend"}
+def test_spending_is_read_from_roll_ups() -> None:
+    """A dashboard that scans charges is slow exactly when many look at it."""
+    for statement in statements(Picked(FROM_MS // 1000, TO_MS // 1000, 3600, VALUES)):
+        assert not re.search(r"\b(FROM|JOIN) charges\b", statement.sql), statement.name
 
 
 def test_a_choice_is_found_by_the_primary_key(seeded: Seeded) -> None:

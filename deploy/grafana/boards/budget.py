@@ -34,7 +34,9 @@ def _stat(title: str, says: str, text: str, unit: Unit = "currencyUSD", *, steps
 NUMBERS = Row(
     "Now",
     (
-        _stat("Settled", "What was charged to the scope in its window.", "SELECT @usd(spent_nanousd) AS settled @latest"),
+        _stat(
+            "Settled", "What was charged to the scope in its window.", "SELECT @usd(spent_nanousd) AS settled @latest"
+        ),
         _stat(
             "Limit",
             "The lowest limit among the chosen budgets.",
@@ -44,11 +46,7 @@ NUMBERS = Row(
             "Utilization",
             f"Settled of that limit. {_AS_OF}",
             "gauge",
-            (
-                Sql(
-                    sql("SELECT spent_nanousd / nullIf(limit_nanousd, 0) AS utilization @latest @limits", **_PARTS)
-                ),
-            ),
+            (Sql(sql("SELECT spent_nanousd / nullIf(limit_nanousd, 0) AS utilization @latest @limits", **_PARTS)),),
             4,
             height=4,
             unit="percentunit",
@@ -119,7 +117,8 @@ COURSE = Row(
             "timeseries",
             (
                 Sql(
-                    sql("""
+                    sql(
+                        """
                         SELECT toDateTime(fan_day, 'UTC') AS time, @usd(low) AS low, @usd(mid) AS middle,
                             @usd(high) AS high,
                             @usd(arrayMin(arrayMap(
@@ -129,7 +128,9 @@ COURSE = Row(
                         @latest
                         ARRAY JOIN fan_days AS fan_day, fan_low AS low, fan_mid AS mid, fan_high AS high
                         ORDER BY time
-                    """, **_PARTS),
+                    """,
+                        **_PARTS,
+                    ),
                     "timeseries",
                 ),
             ),

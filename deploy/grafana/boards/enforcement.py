@@ -19,7 +19,14 @@ def _decisions(title: str, says: str, column: str, width: int) -> Panel:
     text = "SELECT $__timeInterval(decided_at) AS time, toString(@column) AS name, count() AS decisions @decided "
     target = Sql(sql(text + "GROUP BY time, name ORDER BY time, name", column=column, decided=_DECIDED), "timeseries")
     return Panel(
-        title, f"{says} {_SAMPLED}", "timeseries", (target,), width, stacked=True, least_interval="1m", link="/decisions"
+        title,
+        f"{says} {_SAMPLED}",
+        "timeseries",
+        (target,),
+        width,
+        stacked=True,
+        least_interval="1m",
+        link="/decisions",
     )
 
 

@@ -65,30 +65,12 @@ NUMBERS = Row(
             "sum(unpriced) AS unpriced",
             alarms=True,
         ),
-        Panel(
+        _stat(
             "Unconfirmed spend",
-            "Reservations that nobody settled, charged at their estimate and not settled since. To the second.",
-            "stat",
-            (
-                Sql(
-                    sql("""
-                        SELECT @usd(sum(cost_nanousd)) AS unconfirmed
-                        FROM charges
-                        WHERE @chosen(organization) AND @chosen(project)
-                          AND $__timeFilter(charged_at)
-                          AND kind = 'unconfirmed'
-                          AND (organization, reservation) NOT IN
-                          (
-                              SELECT organization, reservation FROM charges
-                              WHERE @chosen(organization) AND $__timeFilter(charged_at) AND kind = 'adjustment'
-                          )
-                    """)
-                ),
-            ),
-            4,
-            height=4,
-            unit="currencyUSD",
-            steps=ANY_IS_BAD,
+            "Reservations that nobody settled, charged at their estimate and not settled since: part of the spend.",
+            "@usd(sum(unconfirmed_nanousd)) AS unconfirmed",
+            usd=True,
+            alarms=True,
         ),
         _stat("Failed requests", "Requests that ended in an error or were cancelled.", "sum(errors) AS failed"),
     ),

@@ -24,9 +24,13 @@ def _p99(metric: str, by: str) -> str:
 SUMMARY = Row(
     "Now",
     (
-        _stat("Processes down", "Processes that did not answer the last scrape.", 'count(up{job=~"spendgate-.*"} == 0)'),
+        _stat(
+            "Processes down", "Processes that did not answer the last scrape.", 'count(up{job=~"spendgate-.*"} == 0)'
+        ),
         _stat("Not ready", "Processes that answer and say that they cannot serve.", "count(spendgate_ready == 0)"),
-        _stat("Rows waiting", "Offsets in Kafka that the sinks have not stored yet.", "sum(spendgate_sink_lag_offsets)"),
+        _stat(
+            "Rows waiting", "Offsets in Kafka that the sinks have not stored yet.", "sum(spendgate_sink_lag_offsets)"
+        ),
         _stat("Events on disk", "Events that wait in spools for Kafka.", "sum(spendgate_spool_events)"),
         _stat(
             "Failed inserts",
@@ -129,8 +133,14 @@ FOLD = Row(
         _lines(
             "Delay",
             "From an event's append to the commit of all that follows from it.",
-            Prom("histogram_quantile(0.5, sum by (le) (rate(spendgate_aggregator_delay_seconds_bucket[$__rate_interval])))", "p50"),
-            Prom("histogram_quantile(0.99, sum by (le) (rate(spendgate_aggregator_delay_seconds_bucket[$__rate_interval])))", "p99"),
+            Prom(
+                "histogram_quantile(0.5, sum by (le) (rate(spendgate_aggregator_delay_seconds_bucket[$__rate_interval])))",
+                "p50",
+            ),
+            Prom(
+                "histogram_quantile(0.99, sum by (le) (rate(spendgate_aggregator_delay_seconds_bucket[$__rate_interval])))",
+                "p99",
+            ),
             unit="s",
         ),
         _lines(
@@ -159,7 +169,12 @@ FOLD = Row(
 INTO_CLICKHOUSE = Row(
     "Into ClickHouse",
     (
-        _lines("Rows stored", "Per second, by topic.", Prom(_rate("spendgate_sink_rows_total", "topic"), "{{topic}}"), unit="ops"),
+        _lines(
+            "Rows stored",
+            "Per second, by topic.",
+            Prom(_rate("spendgate_sink_rows_total", "topic"), "{{topic}}"),
+            unit="ops",
+        ),
         _lines(
             "Waiting in Kafka",
             "Offsets not stored yet, by topic.",
