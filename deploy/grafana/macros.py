@@ -1,9 +1,9 @@
 """What Grafana and its ClickHouse plugin make of a query before the database sees it, for tests and benches.
 
-The rules are those of the plugin's `pkg/macros` (4.x) and of `customqueryparam` in Grafana's format registry. The plugin
-has had two parsers: up to 4.18 arguments are whatever the next parentheses hold, however far away, and are split at every
-comma; from 4.19 they follow the name at once, and a macro within a macro's arguments may stay as it is. What both read
-alike is allowed here, everything else is refused, so a query that passes works with either.
+The rules are those of the plugin's `pkg/macros` (4.x) and of `customqueryparam` in Grafana's format registry. The
+plugin has had two parsers: up to 4.18 arguments are whatever the next parentheses hold, however far away, and are split
+at every comma; from 4.19 they follow the name at once, and a macro within a macro's arguments may stay as it is. What
+both read alike is allowed here, everything else is refused, so a query that passes works with either.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def sql(text: str, **parts: str) -> str:
     """
     text = dedent(text).strip()
     for name, part in parts.items():
-        text = re.sub(rf"@{name}\b(?!\()", lambda _found, part=part: part.strip(), text)
+        text = re.sub(rf"@{name}\b(?!\()", part.strip().replace("\\", r"\\"), text)
     text = _CHOSEN.sub(lambda found: _chosen(found[1], found[2] or found[1]), text)
     text = _VALUE.sub(lambda found: f"decodeURLComponent(substring({_encoded(found[1])}, 3))", text)
     while _USD in text:

@@ -32,11 +32,15 @@ PANELS = {
     if isinstance(target, Prom)
 }
 EXPRESSIONS = {**{name: rule["expr"] for name, rule in RULES.items()}, **PANELS}
-OF_EVERY_PROCESS = {
-    "up": (),
-    "process_start_time_seconds": (),
-    "process_resident_memory_bytes": (),
-    "process_cpu_seconds_total": (),
+OF_EVERY_PROCESS = (
+    "up",
+    "process_start_time_seconds",
+    "process_resident_memory_bytes",
+    "process_cpu_seconds_total",
+)
+LABELS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(OF_EVERY_PROCESS, ()),
+    **{metric: defined.labels for metric, defined in DEFINITIONS.items()},
 }
 OF_THE_SCRAPE = {"job", "instance", "le"}
 COMMANDS = typer.main.get_command(app)
@@ -51,11 +55,10 @@ def family(metric: str) -> str:
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_expressions_parse_and_name_metrics_and_labels_that_exist(name: str) -> None:
     asked = Asked(EXPRESSIONS[name])
-    known = {**OF_EVERY_PROCESS, **{metric: defined.labels for metric, defined in DEFINITIONS.items()}}
     families = {family(metric) for metric in asked.metrics}
     assert families
-    assert families <= known.keys()
-    assert asked.labels <= {*OF_THE_SCRAPE, *chain.from_iterable(known[each] for each in families)}
+    assert families <= LABELS.keys()
+    assert asked.labels <= {*OF_THE_SCRAPE, *chain.from_iterable(LABELS[each] for each in families)}
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)

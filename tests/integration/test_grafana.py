@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -127,7 +127,7 @@ def test_the_figures_of_the_overview_equal_an_independent_sum(seeded: Seeded) ->
     assert one("Failed requests") == sum(c.requests for c in hours if c.status != "ok")
 
     def over_time(title: str) -> dict[str, Decimal]:
-        sums: Counter[str] = Counter()
+        sums = defaultdict[str, Decimal](Decimal)
         for row in ask(seeded, f"spendgate-overview: {title}"):
             time, name, amount = row.values()
             assert time.minute == 0

@@ -213,7 +213,8 @@ EVENTS = Row(
                 Sql(
                     sql("""
                         SELECT if(user = '', '(none)', user) AS name, toString(model) AS model_name,
-                            toString(action) AS answer, count() AS times, @usd(sum(ifNull(estimate_nanousd, 0))) AS asked_for
+                            toString(action) AS answer, count() AS times,
+                            @usd(sum(ifNull(estimate_nanousd, 0))) AS asked_for
                         FROM decisions
                         WHERE @chosen(organization)
                           AND @chosen(scope = binding_scope)

@@ -62,7 +62,8 @@ DECISIONS = Row(
                 Sql(
                     sql(
                         """
-                        SELECT toString(organization) AS org, toString(binding_budget) AS budget, binding_scope AS scope,
+                        SELECT toString(organization) AS org, toString(binding_budget) AS budget,
+                            binding_scope AS scope,
                             toString(reason) AS why, count() AS denials, uniqExact(user) AS users,
                             @usd(sum(ifNull(estimate_nanousd, 0))) AS asked_for
                         @decided AND action = 'deny'
@@ -148,7 +149,7 @@ SPEED = Row(
         ),
         _prom(
             "Decisions lost to the topic",
-            "Published, and dropped because too many were waiting. A dropped decision was made and enforced all the same.",
+            "Published, and dropped because too many were waiting. What was dropped was enforced all the same.",
             Prom("sum(rate(spendgate_decisions_published_total[$__rate_interval]))", "published"),
             Prom("sum(rate(spendgate_decisions_dropped_total[$__rate_interval]))", "dropped"),
             unit="ops",

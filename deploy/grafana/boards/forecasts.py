@@ -164,12 +164,14 @@ JUDGED = Row(
                     sql(
                         """
                         SELECT begins, ends, toString(window) AS per, @usd(any(actual)) AS spent,
-                            @usd(argMin(total_nanousd, distance)) AS expected, @usd(argMin(low_nanousd, distance)) AS low,
+                            @usd(argMin(total_nanousd, distance)) AS expected,
+                            @usd(argMin(low_nanousd, distance)) AS low,
                             @usd(argMin(high_nanousd, distance)) AS high,
                             (argMin(total_nanousd, distance) - any(actual)) / nullIf(any(actual), 0) AS error
                         FROM
                         (
-                            SELECT *, abs(2 * dateDiff('day', begins, as_of) - dateDiff('day', begins, ends)) AS distance
+                            SELECT *,
+                                abs(2 * dateDiff('day', begins, as_of) - dateDiff('day', begins, ends)) AS distance
                             @judged
                         )
                         GROUP BY begins, ends, per

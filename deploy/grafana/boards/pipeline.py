@@ -17,8 +17,13 @@ def _rate(metric: str, by: str) -> str:
     return f"sum by ({by}) (rate({metric}[$__rate_interval]))"
 
 
+def _quantile(quantile: str, metric: str, *by: str) -> str:
+    among = ", ".join(("le", *by))
+    return f"histogram_quantile({quantile}, sum by ({among}) (rate({metric}_bucket[$__rate_interval])))"
+
+
 def _p99(metric: str, by: str) -> str:
-    return f"histogram_quantile(0.99, sum by (le, {by}) (rate({metric}_bucket[$__rate_interval])))"
+    return _quantile("0.99", metric, by)
 
 
 SUMMARY = Row(
@@ -40,7 +45,8 @@ SUMMARY = Row(
         _stat(
             "Defects",
             "Answers that failed by a defect of ours in the chosen time.",
-            "sum(increase(spendgate_http_failures_total[$__range])) + sum(increase(spendgate_rpc_failures_total[$__range]))",
+            "sum(increase(spendgate_http_failures_total[$__range])) "
+            "+ sum(increase(spendgate_rpc_failures_total[$__range]))",
         ),
     ),
 )
@@ -133,14 +139,8 @@ FOLD = Row(
         _lines(
             "Delay",
             "From an event's append to the commit of all that follows from it.",
-            Prom(
-                "histogram_quantile(0.5, sum by (le) (rate(spendgate_aggregator_delay_seconds_bucket[$__rate_interval])))",
-                "p50",
-            ),
-            Prom(
-                "histogram_quantile(0.99, sum by (le) (rate(spendgate_aggregator_delay_seconds_bucket[$__rate_interval])))",
-                "p99",
-            ),
+            Prom(_quantile("0.5", "spendgate_aggregator_delay_seconds"), "p50"),
+            Prom(_quantile("0.99", "spendgate_aggregator_delay_seconds"), "p99"),
             unit="s",
         ),
         _lines(
