@@ -1,10 +1,12 @@
-"""The period of a report, as people name it."""
+"""The period of a command, as people name it."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from services.cli.errors import CliError
+from services.core.period import RANGE, Period, parse_period
 
 DAY = timedelta(days=1)
 
@@ -21,6 +23,19 @@ def period(since: str | None, until: str | None, now: datetime) -> tuple[datetim
     if begin >= end:
         raise CliError(f"the period is empty: {begin:%Y-%m-%d %H:%M} is not before {end:%Y-%m-%d %H:%M} UTC")
     return begin, end
+
+
+def named_period(text: str | None, since: str | None, until: str | None, zone: ZoneInfo, now_ms: int) -> Period:
+    """The period that was named, or the one between two ends: this month, if nobody says anything.
+
+    Raises CliError, and PeriodError.
+    """
+    if text is not None and (since is not None or until is not None):
+        raise CliError("a period has its own ends", advice="give either --period, or --since and --until")
+    if since is None and until is None:
+        return parse_period(text or "this-month", zone, now_ms)
+    begin = parse_period("this-month", zone, now_ms).begin.isoformat() if since is None else since
+    return parse_period(f"{begin}{RANGE}{until or ''}", zone, now_ms)
 
 
 def _instant(text: str, option: str) -> datetime:

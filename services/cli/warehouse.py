@@ -1,4 +1,4 @@
-"""What ClickHouse says: the rows of a report, and the two sums it keeps of an organization's spending."""
+"""What ClickHouse says to commands: decisions, what has arrived, and the two sums it keeps of spending."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from msgspec import Struct
 from services.adapters.clickhouse import FAILURES, AddressError, explain, open_async_client
 from services.adapters.settings import Settings
 from services.cli.errors import CliError, Unreachable
-from services.cli.spend import Dimension, ReportRow, spend_by
 from services.core.events import to_ms
 
 POLL_S = 0.25
@@ -46,10 +45,6 @@ class Warehouse:
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
-
-    async def report(self, by: Dimension, organization: str, begin: datetime, end: datetime) -> list[ReportRow]:
-        """What an organization spent from `begin` until before `end`, the largest first."""
-        return await spend_by(self._client, by, organization, to_ms(begin), to_ms(end))
 
     async def raw_nanousd(self, organization: str) -> int:
         """The sum over every charge."""

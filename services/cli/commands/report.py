@@ -1,117 +1,124 @@
-"""`spendgate report`: spending of a period by project, team, user, feature, model, provider or day."""
+"""`spendgate report`: what an organization spent in a period, by anything, as a table or a file."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Literal
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
+from services.adapters.clickhouse import FAILURES, AddressError, explain
 from services.adapters.clock import now_ms
+from services.adapters.warehouse.warehouse import Warehouse
 from services.cli import options
 from services.cli.connection import Connection
-from services.cli.render import console, dollars, percent, table
-from services.cli.reports import period
-from services.cli.spend import Dimension, ReportRow
-from services.cli.warehouse import open_warehouse
-from services.core.events import from_ms
-from services.core.money import format_usd
+from services.cli.errors import CliError, Unreachable
+from services.cli.org_zone import zone_for
+from services.cli.render import console
+from services.cli.reports import named_period
+from services.cli.spend_table import as_parquet, print_spending
+from services.core.attribution import (
+    CHOICES,
+    TOP_MAX,
+    QuestionError,
+    Spending,
+    SpendQuery,
+    parse_dimension,
+    parse_filters,
+)
+from services.core.period import EXAMPLES, PeriodError, previous_so_far
+from services.core.spend_text import as_csv, as_document
 
-Format = Literal["table", "csv", "json"]
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
 
 
 def report(
-    by: Annotated[Dimension, typer.Option(help="What to group by.")] = "project",
-    since: Annotated[
-        str | None, typer.Option(help="From this instant; default: the first of this month (UTC).")
+    by: Annotated[str, typer.Option(help=f"What to group by: {CHOICES}.")] = "project",
+    period: Annotated[
+        str | None, typer.Option("--period", "-p", help=f"When: {EXAMPLES}. Default: this-month.")
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Before this instant; default: the end of today (UTC).")] = None,
-    format_: Annotated[Format, typer.Option("--format", "-f", help="How to print it.")] = "table",
+    since: Annotated[str | None, typer.Option(help="From this day or time, instead of a period.")] = None,
+    until: Annotated[str | None, typer.Option(help="Until before this day or time; default: the end of today.")] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Beside the period before, up to where this one has got.")
+    ] = False,
+    top: Annotated[int, typer.Option(min=1, max=TOP_MAX, help="So many rows; the rest is one more.")] = TOP_MAX,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only user:alice, tag.feature:search, project: (without one) ... Repeat it for more."),
+    ] = None,
+    zone: Annotated[
+        str | None,
+        typer.Option(help="Time zone of the period and of days; default: the organization's."),
+    ] = None,
+    format_: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = Format.TABLE,
+    output: Annotated[Path | None, typer.Option("--output", help="A file to write it to.")] = None,
     organization: options.Organization = None,
     data: options.Data = None,
 ) -> None:
-    """Report spending from ClickHouse, the largest first. Money in CSV and JSON is exact, in dollars."""
+    """Report spending from ClickHouse, the largest first. Money in files is exact, in dollars.
+
+    Requests without a price are counted beside each sum, and so is what is still charged at an estimate.
+    """
     connection = options.connection_of(data)
-    begin, end = period(since, until, from_ms(now_ms()))
     name = options.need_organization(organization, connection)
-    rows = options.run(_ask(connection, by, name, begin, end), connection)
-    if format_ == "table":
-        print_table(by, name, begin, end, rows)
+    at_ms = now_ms()
+    try:
+        dimension, filters = parse_dimension(by), parse_filters(only or ())
+        asked_zone = options.run(zone_for(zone, name, connection), connection)
+        asked = named_period(period, since, until, asked_zone, at_ms)
+        before = previous_so_far(asked, at_ms) if compare else None
+        query = SpendQuery(name, dimension, asked, filters, top, before)
+        found = options.run(_ask(connection, query), connection)
+    except (PeriodError, QuestionError) as error:
+        raise CliError(str(error)) from error
+    write(found, format_, output)
+
+
+def write(spending: Spending, format_: Format, output: Path | None) -> None:
+    """Put a report where it is wanted. Raises CliError."""
+    if format_ is Format.TABLE and output is None:
+        print_spending(spending, console())
+        return
+    content = _content(spending, format_)
+    if output is not None:
+        try:
+            output.write_bytes(content)
+        except OSError as error:
+            raise CliError(f"{output} cannot be written: {error.strerror}") from error
+        console(stderr=True).print(f"{len(spending.rows):,} rows written to {output}", markup=False)
+    elif format_ is Format.PARQUET and sys.stdout.isatty():
+        raise CliError("Parquet is no text", advice="name a file: --output report.parquet")
     else:
-        typer.echo(as_csv(by, rows) if format_ == "csv" else as_json(by, name, begin, end, rows), nl=False)
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
 
 
-def print_table(by: Dimension, organization: str, begin: datetime, end: datetime, rows: Sequence[ReportRow]) -> None:
-    """For people: rounded, with shares and a total."""
-    total = sum(row.cost_nanousd for row in rows)
-    made = table(
-        f"{organization} by {by}, {begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC",
-        (by, ">spent", ">share", ">requests", ">unpriced", ">input tokens", ">output tokens"),
-    )
-    for row in rows:
-        share = percent(row.cost_nanousd * 10_000 // total) if total else ""
-        made.add_row(row.name or f"(no {by})", *_cells(row, share))
-    made.add_section()
-    columns = zip(
-        *((r.cost_nanousd, r.requests, r.unpriced, r.input_tokens, r.output_tokens) for r in rows), strict=True
-    )
-    made.add_row("total", *_cells(ReportRow("total", *map(sum, columns)), "") if rows else ("$0.00",))
-    console().print(made)
-    if not rows:
-        console().print("nothing was charged in this period; a charge takes about a second to arrive here")
+def _content(spending: Spending, format_: Format) -> bytes:
+    if format_ is Format.CSV:
+        return as_csv(spending).encode()
+    if format_ is Format.JSON:
+        return (json.dumps(as_document(spending), indent=2, ensure_ascii=False) + "\n").encode()
+    if format_ is Format.PARQUET:
+        return as_parquet(spending)
+    raise CliError("a table is for the screen", advice="add --format csv, json or parquet")
 
 
-def as_csv(by: Dimension, rows: Sequence[ReportRow]) -> str:
-    """For spreadsheets."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow((by, "cost_usd", "requests", "unpriced", "input_tokens", "output_tokens"))
-    for row in rows:
-        cost = format_usd(row.cost_nanousd)
-        writer.writerow((row.name, cost, row.requests, row.unpriced, row.input_tokens, row.output_tokens))
-    return out.getvalue()
-
-
-def as_json(by: Dimension, organization: str, begin: datetime, end: datetime, rows: Sequence[ReportRow]) -> str:
-    """For programs."""
-    document = {
-        "organization": organization,
-        "by": by,
-        "since": begin.isoformat(),
-        "until": end.isoformat(),
-        "total_usd": format_usd(sum(row.cost_nanousd for row in rows)),
-        "rows": [
-            {
-                by: row.name,
-                "cost_usd": format_usd(row.cost_nanousd),
-                "requests": row.requests,
-                "unpriced": row.unpriced,
-                "input_tokens": row.input_tokens,
-                "output_tokens": row.output_tokens,
-            }
-            for row in rows
-        ],
-    }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def _cells(row: ReportRow, share: str) -> tuple[str, ...]:
-    return (
-        dollars(row.cost_nanousd, places=4, unpriced=row.unpriced),
-        share,
-        f"{row.requests:,}",
-        f"{row.unpriced:,}",
-        f"{row.input_tokens:,}",
-        f"{row.output_tokens:,}",
-    )
-
-
-async def _ask(
-    connection: Connection, by: Dimension, organization: str, begin: datetime, end: datetime
-) -> list[ReportRow]:
-    async with open_warehouse(connection.settings) as warehouse:
-        return await warehouse.report(by, organization, begin, end)
+async def _ask(connection: Connection, query: SpendQuery) -> Spending:
+    try:
+        async with await Warehouse.open(connection.settings) as warehouse:
+            return await warehouse.spend(query)
+    except AddressError as error:
+        raise CliError(str(error)) from error
+    except FAILURES as error:
+        raise Unreachable(f"ClickHouse: {explain(error)}", advice="is the stack running? `spendgate up`") from error
