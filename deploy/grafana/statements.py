@@ -1,0 +1,37 @@
+"""Every question that the dashboards put to ClickHouse, as it reaches the engine: what tests run and benches time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from deploy.grafana.boards import ALL
+from deploy.grafana.macros import Picked, expand
+from deploy.grafana.model import Sql
+
+
+class Statement(NamedTuple):
+    """One query: `spendgate-overview: Spend by project`, or `spendgate-overview: $project` of a variable."""
+
+    name: str
+    sql: str
+
+
+def statements(picked: Picked) -> list[Statement]:
+    """The queries of all panels and variables, expanded as Grafana and its plugin would for what a viewer picked.
+
+    `picked` needs a value, several or None (all) for each of `organization`, `project`, `tag`, `scope`, `budget` and
+    `zone`. Raises `macros.MacroError`.
+    """
+    return [Statement(name, expand(text, picked)) for name, text in _texts()]
+
+
+def _texts() -> Iterator[tuple[str, str]]:
+    for board in ALL:
+        for variable in board.variables:
+            if variable.query:
+                yield f"{board.uid}: ${variable.name}", variable.query
+        for panel in board.panels():
+            for target in panel.targets:
+                if isinstance(target, Sql):
+                    yield f"{board.uid}: {panel.title}", target.text
