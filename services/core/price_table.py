@@ -6,6 +6,7 @@ tokens where a model has tiers (then *all* tokens are at the tier's price), and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate
@@ -13,8 +14,7 @@ from math import lcm
 from typing import Final
 
 from genai_prices.types import ModelPrice, TieredPrices
-from msgspec import Struct
-from msgspec.structs import replace
+from mypy_extensions import mypyc_attr
 
 from services.core.money import NANOS_PER_USD
 from services.core.price import Price, check_counts
@@ -26,7 +26,9 @@ _REQUESTS: Final = 1_000
 _PICO: Final = 1_000
 
 
-class Rates(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Rates:
     """Prices per token in a table's units, for requests of more than `above` input tokens.
 
     No `output` price: the model makes no output tokens (embeddings). `reasoning` is what a reasoning token costs on top
@@ -44,7 +46,9 @@ class Rates(Struct, frozen=True, gc=False):
     dearest_output: int
 
 
-class PriceTable(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class PriceTable:
     """A model's prices at one time. `unit` of them are a nano-dollar: 1,000, so pico-dollars, unless some are finer.
 
     `fee`: what a request costs beside its tokens; `fee_rounded`: half a nano-dollar more. `base`: the rates below all
