@@ -46,7 +46,7 @@ class Dated:
         return tuple(midnight_ms + day_ms + hour for day_ms in (-_DAY_MS, 0, _DAY_MS) for hour in self.hours)
 
 
-UNKNOWN: Final = (Dated(None),)
+UNKNOWN: Final[tuple[Dated, ...]] = (Dated(None),)
 """The prices of a model that nobody has heard of."""
 
 

@@ -130,7 +130,7 @@ def compile_prices(prices: ModelPrice) -> PriceTable | None:
     steps = sorted({tier.start for quote in quotes.values() if isinstance(quote, TieredPrices) for tier in quote.tiers})
     fee = _at(quotes.get("requests_kcount"), 0, _REQUESTS) or Fraction()
     rows = [_row(quotes, step) for step in (-1, *steps)]
-    unit = lcm(_PICO, fee.denominator, *(rate.denominator for row in rows for rate in row if rate is not None))
+    unit = lcm(_PICO, fee.denominator, *[rate.denominator for row in rows for rate in row if rate is not None])
     base, *tiers = accumulate(
         [_rates(row, step, unit) for row, step in zip(rows, (-1, *steps), strict=True)], _dearest_so_far
     )
