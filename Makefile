@@ -8,7 +8,7 @@ RUNS ?= 200
 UV := .venv/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types sim bench lock setup clean
+.PHONY: help demo up test lint types sim bench lock setup packages clean
 
 help: ## list every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,14 +21,15 @@ up: setup ## run Kafka, ClickHouse and every service here, until Ctrl-C (DATA=fo
 
 test: setup lint types ## everything that CI checks: style, types, imports, and every test on real parts (ARGS=pytest options)
 	$(BIN)/pytest $(ARGS)
+	$(if $(ARGS),,SPENDGATE_PURE=1 $(BIN)/pytest tests/core tests/enforcer tests/sim -k "not every_seed")
 
-lint: setup ## style, formatting, the direction of imports, and that no released event version breaks
+lint: packages ## style, formatting, the direction of imports, and that no released event version breaks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/python -m schemas.compat
 
-types: setup ## mypy, strict
+types: packages ## mypy, strict
 	$(BIN)/mypy
 
 sim: setup ## simulate enforcers, ledger and network from seeds, and audit every step (SEED=1 RUNS=200)
@@ -44,7 +45,11 @@ lock: setup ## resolve the dependencies anew, with hashes
 	for tool in gateways java maven; do $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate --upgrade -o deploy/local/sidecars/$$tool.lock deploy/local/sidecars/$$tool.in; done
 
-setup: ## install the locked packages into .venv and fetch Kafka; done again only when a lock changes
+setup: packages ## packages, Kafka, and the hot modules compiled; done again only when a lock or a source changes
+	@$(BIN)/python -m deploy.local.kafka
+	@$(BIN)/python -m deploy.compile
+
+packages:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Spendgate needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V 2>&1)."; \
 	  echo "Name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
@@ -54,7 +59,6 @@ setup: ## install the locked packages into .venv and fetch Kafka; done again onl
 	  $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock; \
 	  $(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	  cp requirements.lock .venv/installed.lock; }
-	@$(BIN)/python -m deploy.local.kafka
 
 clean: ## remove the environment, what was built, and the local stack's data
 	rm -rf .venv build $(DATA) .mypy_cache .ruff_cache .pytest_cache .hypothesis

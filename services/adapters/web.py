@@ -15,11 +15,15 @@ import msgspec
 from aiohttp import web
 
 from services.adapters import logs
+from services.adapters.answer import HttpAnswer, respond
 from services.adapters.keys import Keyring, Principal, Role
 from services.adapters.meter import RouteMeters
 from services.adapters.metrics import CONTENT_TYPE, Metrics
 from services.adapters.settings import Settings
+from services.adapters.shortcut import Answered, Route, Routes
+from services.adapters.site import HANDLING, Site
 from services.adapters.vital import VitalTasks
+from services.adapters.web_body import read_body
 from services.adapters.web_errors import (
     ApiError,
     forbidden,
@@ -31,6 +35,8 @@ from services.adapters.web_errors import (
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Session = Callable[[web.Request], Principal | None]
+BodyHandler = Callable[[Principal, bytes], Answered]
+"""Answers a body for a key, at once or, when it turns out that this answer takes longer, with a coroutine."""
 BROKEN_S = 20.0
 log = logs.logger(__name__)
 
@@ -66,9 +72,11 @@ class Shell:
     meters: RouteMeters
     openapi: bytes
     vital: VitalTasks
+    body_bytes_max: int
     session: Session | None = None
     draining: bool = False
     methods: dict[str, list[str]] = field(default_factory=dict)
+    shortcuts: Routes = field(default_factory=dict)
 
     def ready(self) -> Readiness:
         """The service's own readiness, and never while it drains or when a vital task has failed."""
@@ -99,8 +107,8 @@ def create_app(
     """
     meters = RouteMeters()
     metrics.registry.register(meters)
-    vital = vital or VitalTasks()
-    shell = Shell(name, keyring, readiness, metrics, meters, msgspec.json.encode(openapi), vital, session)
+    told, watched = msgspec.json.encode(openapi), vital or VitalTasks()
+    shell = Shell(name, keyring, readiness, metrics, meters, told, watched, max_body_bytes, session)
     app = web.Application(client_max_size=max_body_bytes)
     app[SHELL] = shell
     add_route(app, "GET", "/healthz", _health, roles=None)
@@ -127,6 +135,26 @@ def add_route(
     shell.methods.setdefault(path, []).append(method)
     endpoint = Endpoint(shell, path, roles, logged=logged)
     app.router.add_route(method, path, _gate(shell, endpoint, handler))
+
+
+def add_hot_route(app: web.Application, path: str, handler: BodyHandler, *, roles: Collection[Role]) -> None:
+    """Serve POSTs at `path`, plain ones without aiohttp: see `shortcut`."""
+    shell = app[SHELL]
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        answered = handler(request[PRINCIPAL], await read_body(request))
+        return respond(request, answered if isinstance(answered, HttpAnswer) else await answered)
+
+    add_route(app, "POST", path, handle, roles=roles)
+    endpoint = Endpoint(shell, path, roles)
+    admitted = (*roles, Role.ADMIN)
+
+    def refuse(error: Exception) -> HttpAnswer:
+        return _error_of(error, endpoint, "POST", shell.body_bytes_max).answer()
+
+    shell.shortcuts[path.encode()] = Route(
+        lambda header: authorize(header, shell.keyring, admitted), handler, refuse, endpoint.meter.answered
+    )
 
 
 def require_organization(principal: Principal, organization: str, *, at: str | None = "organization") -> None:
@@ -202,15 +230,20 @@ def _allowed(principal: Principal, roles: Collection[Role]) -> Principal:
 
 
 def _refusal(error: Exception, endpoint: Endpoint, request: web.Request) -> web.Response:
+    return _error_of(error, endpoint, request.method, request.client_max_size).response()
+
+
+def _error_of(error: Exception, endpoint: Endpoint, method: str, body_bytes_max: int) -> ApiError:
+    """What a caller is told of whatever a handler raised."""
     if isinstance(error, ApiError):
-        return error.response()
+        return error
     if isinstance(error, web.HTTPRequestEntityTooLarge):
-        return too_large(request.client_max_size).response()
+        return too_large(body_bytes_max)
     if isinstance(error, web.HTTPException):
-        return of_http_exception(error).response()
+        return of_http_exception(error)
     endpoint.failures.inc()
-    log.error("request failed", route=endpoint.route, method=request.method, exc_info=error)
-    return ApiError(500, "internal", "the service failed; the failure was logged").response()
+    log.error("request failed", route=endpoint.route, method=method, exc_info=error)
+    return ApiError(500, "internal", "the service failed; the failure was logged")
 
 
 def _log_request(request: web.Request, endpoint: Endpoint, status: int) -> None:
@@ -247,17 +280,25 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[i
     """
     tls = settings.tls()
     _add_fallbacks(app)
-    runner = web.AppRunner(app, access_log=None, auto_decompress=False, shutdown_timeout=settings.drain_s)
+    runner = web.AppRunner(app, shutdown_timeout=settings.drain_s, **HANDLING)
+    shell = app[SHELL]
     try:
         await runner.setup()
-        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=tls)
+        site = Site(
+            runner,
+            settings.host,
+            settings.port,
+            shell.shortcuts,
+            body_bytes_max=shell.body_bytes_max,
+            ssl_context=tls,
+        )
         await site.start()
         port = int(runner.addresses[0][1])
         if settings.port_file is not None:
             _write_port(settings.port_file, port)
         log.info("listening", host=settings.host, port=port)
         yield port
-        app[SHELL].draining = True
+        shell.draining = True
     finally:
         await runner.cleanup()
 

@@ -8,6 +8,9 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from services.adapters.answer import HttpAnswer
+
+JSON_TYPE = "application/json"
 TYPES = {
     400: "invalid_request",
     401: "authentication_failed",
@@ -52,6 +55,12 @@ class ApiError(Exception):
             error["field"] = self.field
         return {"error": error, **(self.detail or {})}
 
+    def answer(self) -> HttpAnswer:
+        """The same without aiohttp."""
+        return HttpAnswer(
+            self.status, {"Content-Type": JSON_TYPE, **(self.headers or {})}, msgspec.json.encode(self.body())
+        )
+
     def response(self) -> web.Response:
         """The answer that says so over HTTP."""
         return json_response(self.body(), status=self.status, headers=self.headers)
@@ -59,7 +68,7 @@ class ApiError(Exception):
 
 def json_response(data: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Anything msgspec can encode, as JSON."""
-    return web.Response(body=msgspec.json.encode(data), status=status, headers=headers, content_type="application/json")
+    return web.Response(body=msgspec.json.encode(data), status=status, headers=headers, content_type=JSON_TYPE)
 
 
 def of_http_exception(error: web.HTTPException) -> ApiError:

@@ -1,16 +1,14 @@
-"""What a gateway asks before it calls a model, and how much that call can cost at most."""
+"""What a gateway asks before it calls a model."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 from msgspec.structs import replace
 
 from services.core.content_limits import content_limits
 from services.core.events import TOKENS_MAX, Dimensions, Name, Tokens
-from services.core.policy import RequestCaps
-from services.core.pricing import PriceBook
 from services.core.tokens import Prompt
 
 Priority = Literal["low", "normal", "high", "critical"]
@@ -55,26 +53,3 @@ class BoundedAsk(Ask, frozen=True, kw_only=True, gc=False):
         """The same request for another model, its bound found anew."""
         tokens = min(TOKENS_MAX, self.prompt.tokens(content_limits(model)))
         return replace(self, provider=provider, model=model, input_tokens=tokens)
-
-
-class Estimate(Struct, frozen=True, gc=False):
-    """The most that a request can cost, in nano-dollars; None when nobody knows the model's price."""
-
-    nanousd: int | None
-    max_output_tokens: int
-
-    @property
-    def at_least_nanousd(self) -> int:
-        """What budgets must have room for: a request without a price costs something all the same."""
-        return 1 if self.nanousd is None else self.nanousd
-
-
-def estimate(ask: Ask, caps: RequestCaps, prices: PriceBook, at_ms: int) -> Estimate:
-    """An upper bound: the input at its dearest price, and as many output tokens as the request may produce."""
-    output = ask.max_output_tokens
-    if output is None:
-        output = caps.default_max_output_tokens
-        if caps.max_output_tokens is not None:
-            output = min(output, caps.max_output_tokens)
-    bound = prices.upper_bound(ask.provider, ask.model, at_ms, input_tokens=ask.input_tokens, max_output_tokens=output)
-    return Estimate(bound, output)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
-from services.core.ask import Ask, Estimate
+from services.core.ask import Ask
+from services.core.estimate import Estimate
 from services.core.judge import Judgement, Moment, Outcome, judge
 from services.core.policy import RequestCaps
 from services.core.standing import Link, Standing
@@ -65,7 +68,9 @@ _ANSWERS = (
 _NORMAL = Outcome.NORMAL
 
 
-class Ruling(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(init=False, slots=True)
+class Ruling:
     """The whole decision, in numbers, as the standings were: to be read before anything is reserved for it.
 
     `bound` is the place in the chain of the budget that decided, or would be the next to; negative without budgets.
@@ -73,17 +78,43 @@ class Ruling(Struct, frozen=True, gc=False):
     models that came before it, or that were of no help.
     """
 
-    ask: Ask
-    estimate: Estimate
-    caps: RequestCaps
-    moment: Moment
-    chain: Sequence[Link]
-    judged: tuple[Judgement, ...] | None
-    bound: int
-    action: Action
-    reason: Reason
-    requested: str | None = None
-    tried: tuple[Ruling, ...] = ()
+    ask: Final[Ask]
+    estimate: Final[Estimate]
+    caps: Final[RequestCaps]
+    moment: Final[Moment]
+    chain: Final[Sequence[Link]]
+    judged: Final[tuple[Judgement, ...] | None]
+    bound: Final[int]
+    action: Final[Action]
+    reason: Final[Reason]
+    requested: Final[str | None]
+    tried: Final[tuple[Ruling, ...]]
+
+    def __init__(
+        self,
+        ask: Ask,
+        estimate: Estimate,
+        caps: RequestCaps,
+        moment: Moment,
+        chain: Sequence[Link],
+        judged: tuple[Judgement, ...] | None,
+        bound: int,
+        action: Action,
+        reason: Reason,
+        requested: str | None = None,
+        tried: tuple[Ruling, ...] = (),
+    ) -> None:
+        self.ask = ask
+        self.estimate = estimate
+        self.caps = caps
+        self.moment = moment
+        self.chain = chain
+        self.judged = judged
+        self.bound = bound
+        self.action = action
+        self.reason = reason
+        self.requested = requested
+        self.tried = tried
 
     @property
     def decided_at_ms(self) -> int:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
+from mypy_extensions import mypyc_attr
 
 from services.core.decide import Action, Reason, Ruling
 from services.core.decision import Attempt, BudgetLine, Decision, Hold, LedgerPosition
@@ -30,7 +31,9 @@ _WITHIN_BUDGET = Reason.WITHIN_BUDGET
 _DENY, _THROTTLE = Action.DENY, Action.THROTTLE
 
 
-class Known(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Known:
     """What the decision knew besides the standings: with it, the decision can be derived again.
 
     `stale_ms`: how old what is known of the ledger can be; None when it was not heard of yet.

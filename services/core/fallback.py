@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Final
-
-from msgspec.structs import replace
 
 from services.core.decide import Action, Reason, Ruling
 from services.core.judge import Judgement, Outcome

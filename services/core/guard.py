@@ -44,11 +44,11 @@ def guard_of(policy: CompiledPolicy, scope: str, label: str) -> Guard | None:
     dimensions = parse_scope(scope)
     window = window_of_label(label, policy.zone)
     values = {name: value for name, value in dimensions.items() if name != "org"}
-    matches = (
+    matches = [
         budget
         for budget, matched in policy.matching(values)
         if budget.window is window.kind and budget_scope(policy.organization, matched) == scope
-    )
+    ]
     budgets = blocking(matches)
     return Guard(budgets, window) if budgets else None
 
@@ -62,4 +62,4 @@ def _limit(budget: Budget, at_ms: int, grace_from_ms: int) -> int:
 
 def blocking(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
     """Those of some budgets whose hard tier blocks."""
-    return tuple(budget for budget in budgets if budget.on_hard == "deny")
+    return tuple([budget for budget in budgets if budget.on_hard == "deny"])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from services.core.pacing import Pace, interval_us, wait_ms
 from services.core.policy import Grace
@@ -39,33 +41,61 @@ _NORMAL, _SOFT, _THROTTLE, _GRACE = Outcome.NORMAL, Outcome.SOFT, Outcome.THROTT
 _PACED, _UNKNOWN, _BLOCKED = Outcome.PACED, Outcome.UNKNOWN, Outcome.BLOCKED
 
 
-class Moment(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(init=False, slots=True)
+class Moment:
     """When a request is judged, and how much is known then.
 
     `fresh`: the ledger has heard of this enforcer lately, so its shares are its own. `final`: nothing more can be
     claimed, and `on_unknown` decides what is not known. `enforcers` are those alive, which share a budget's pace.
     """
 
-    now_ms: int
-    fresh: bool = True
-    final: bool = False
-    enforcers: int = 1
+    now_ms: Final[int]
+    fresh: Final[bool]
+    final: Final[bool]
+    enforcers: Final[int]
+
+    def __init__(self, now_ms: int, fresh: bool = True, final: bool = False, enforcers: int = 1) -> None:
+        self.now_ms = now_ms
+        self.fresh = fresh
+        self.final = final
+        self.enforcers = enforcers
 
 
-class Judgement(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(init=False, slots=True)
+class Judgement:
     """One budget's word. `after_nanousd`: spent and reserved, this request included.
 
     In the throttle tier of a budget that paces, `interval_us` is what the request adds to the pace, and `wait_ms` how
     long it has to wait. `wants_grace`: what it lacks is to be claimed beyond the hard tier if need be.
     """
 
-    link: Link
-    limits: Limits
-    after_nanousd: int
-    outcome: Outcome
-    wait_ms: int = 0
-    interval_us: int = 0
-    wants_grace: bool = False
+    link: Final[Link]
+    limits: Final[Limits]
+    after_nanousd: Final[int]
+    outcome: Final[Outcome]
+    wait_ms: Final[int]
+    interval_us: Final[int]
+    wants_grace: Final[bool]
+
+    def __init__(
+        self,
+        link: Link,
+        limits: Limits,
+        after_nanousd: int,
+        outcome: Outcome,
+        wait_ms: int = 0,
+        interval_us: int = 0,
+        wants_grace: bool = False,
+    ) -> None:
+        self.link = link
+        self.limits = limits
+        self.after_nanousd = after_nanousd
+        self.outcome = outcome
+        self.wait_ms = wait_ms
+        self.interval_us = interval_us
+        self.wants_grace = wants_grace
 
     @property
     def room_nanousd(self) -> int:

@@ -116,7 +116,7 @@ class CompiledPolicy:
         levels = {"project", "team", "user"}
         named = sorted({dimension for budget in self.budgets for dimension, _ in budget.pattern} - levels)
         object.__setattr__(self, "named", tuple(named))
-        substitutes = dict.fromkeys(model for budget in self.budgets for model in budget.fallback.values())
+        substitutes = dict.fromkeys([model for budget in self.budgets for model in budget.fallback.values()])
         object.__setattr__(self, "substitutes", tuple(substitutes))
 
     @classmethod

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Final
 
 from genai_prices.types import ConditionalPrice, ModelInfo, ModelPrice, StartDateConstraint, TimeOfDateConstraint
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from services.core.events import to_ms
 from services.core.price_table import PriceTable, compile_prices
@@ -18,7 +19,9 @@ END_MS: Final = 1 << 62
 _DAY_MS: Final = 86_400_000
 
 
-class Dated(Struct, frozen=True):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Dated:
     """A price table (None: not priced by tokens) and when it holds.
 
     From `from_ms` on; in `hours`, the milliseconds of the UTC day at which it begins and ends, if they are given.
@@ -43,11 +46,13 @@ class Dated(Struct, frozen=True):
         return tuple(midnight_ms + day_ms + hour for day_ms in (-_DAY_MS, 0, _DAY_MS) for hour in self.hours)
 
 
-UNKNOWN: Final = (Dated(None),)
+UNKNOWN: Final[tuple[Dated, ...]] = (Dated(None),)
 """The prices of a model that nobody has heard of."""
 
 
-class Stretch(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Stretch:
     """The time around an instant in which one price table holds: `from_ms <= at_ms < until_ms`."""
 
     table: PriceTable | None
@@ -55,7 +60,9 @@ class Stretch(Struct, frozen=True, gc=False):
     until_ms: int
 
 
-class Outlook(Struct, frozen=True):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Outlook:
     """The price tables that may hold for a request made in `from_ms <= at_ms < until_ms`, by the time it ends."""
 
     tables: tuple[PriceTable, ...]

@@ -6,6 +6,7 @@ tokens where a model has tiers (then *all* tokens are at the tier's price), and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from itertools import accumulate
@@ -13,8 +14,7 @@ from math import lcm
 from typing import Final
 
 from genai_prices.types import ModelPrice, TieredPrices
-from msgspec import Struct
-from msgspec.structs import replace
+from mypy_extensions import mypyc_attr
 
 from services.core.money import NANOS_PER_USD
 from services.core.price import Price, check_counts
@@ -26,7 +26,9 @@ _REQUESTS: Final = 1_000
 _PICO: Final = 1_000
 
 
-class Rates(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Rates:
     """Prices per token in a table's units, for requests of more than `above` input tokens.
 
     No `output` price: the model makes no output tokens (embeddings). `reasoning` is what a reasoning token costs on top
@@ -44,7 +46,9 @@ class Rates(Struct, frozen=True, gc=False):
     dearest_output: int
 
 
-class PriceTable(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class PriceTable:
     """A model's prices at one time. `unit` of them are a nano-dollar: 1,000, so pico-dollars, unless some are finer.
 
     `fee`: what a request costs beside its tokens; `fee_rounded`: half a nano-dollar more. `base`: the rates below all
@@ -126,7 +130,7 @@ def compile_prices(prices: ModelPrice) -> PriceTable | None:
     steps = sorted({tier.start for quote in quotes.values() if isinstance(quote, TieredPrices) for tier in quote.tiers})
     fee = _at(quotes.get("requests_kcount"), 0, _REQUESTS) or Fraction()
     rows = [_row(quotes, step) for step in (-1, *steps)]
-    unit = lcm(_PICO, fee.denominator, *(rate.denominator for row in rows for rate in row if rate is not None))
+    unit = lcm(_PICO, fee.denominator, *[rate.denominator for row in rows for rate in row if rate is not None])
     base, *tiers = accumulate(
         [_rates(row, step, unit) for row, step in zip(rows, (-1, *steps), strict=True)], _dearest_so_far
     )

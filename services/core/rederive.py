@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from services.core.ask import Ask, estimate
+from services.core.ask import Ask
 from services.core.decide import Action, Ruling, decide
 from services.core.decision import Attempt, BudgetLine, Decision
+from services.core.estimate import estimate
 from services.core.events import to_ms, to_us
 from services.core.explain import Known, explain
 from services.core.fallback import fall_back

@@ -71,7 +71,7 @@ def parse_scope(text: str) -> dict[str, str]:
 
 def level_of(scope: str | Iterable[str]) -> Level:
     """The level of a scope, given its text or the names of its dimensions."""
-    names = (part.partition(":")[0] for part in scope.split("/")) if isinstance(scope, str) else scope
+    names = [part.partition(":")[0] for part in scope.split("/")] if isinstance(scope, str) else scope
     return _LEVELS.get(frozenset(names), Level.BUDGET)
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from services.core.policy import Budget
 from services.core.schedule import BASIS_POINTS
 from services.core.window import Window
 
 
-class Standing(Struct, kw_only=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(kw_only=True, slots=True)
+class Standing:
     """One balance as an enforcer knows it, in nano-dollars.
 
     `settled_nanousd` is the ledger's (unconfirmed spending included), `pending_nanousd` was settled through this
@@ -107,7 +110,9 @@ class Limits(NamedTuple):
         )
 
 
-class Link(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Link:
     """One budget of a request's chain: the balance that it limits, and in which window.
 
     `fixed` are the limits of a budget that never varies, worked out once; `soft_nanousd` and `hard_nanousd` are two of

@@ -9,19 +9,20 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from services.adapters.answer import answer
+from services.adapters.answer import JSON, HttpAnswer, answer
 from services.adapters.clock import steady_ms
-from services.adapters.keys import Role
+from services.adapters.keys import Principal, Role
 from services.adapters.metrics import Metrics
 from services.adapters.scope_path import scope_in_path
-from services.adapters.web import PRINCIPAL, add_route
-from services.adapters.web_body import decode_json, read_body
+from services.adapters.shortcut import Answered
+from services.adapters.web import PRINCIPAL, add_hot_route, add_route
+from services.adapters.web_body import decode_json
 from services.adapters.web_errors import ApiError, json_response
 from services.core.ask import Ask
 from services.core.check import AskDecoder, Check
 from services.core.decision import Decision, LedgerPosition
 from services.enforcer.desk import WAIT_MS_DEFAULT, WAIT_MS_MAX, Desk
-from services.enforcer.http_answer import JSON, is_refused, refused
+from services.enforcer.http_answer import is_refused, refused
 from services.enforcer.positions import enforcers_of, positions_of
 from services.enforcer.report import Release, Report
 from services.enforcer.wants import Shortage
@@ -48,35 +49,29 @@ class Api:
 
     def add_to(self, app: web.Application) -> None:
         """Serve these routes."""
-        add_route(app, "POST", "/v1/check", self.check, roles=[Role.EDGE])
-        add_route(app, "POST", "/v1/settle", self.settle, roles=[Role.EDGE])
-        add_route(app, "POST", "/v1/release", self.release, roles=[Role.EDGE])
+        add_hot_route(app, "/v1/check", self.check, roles=[Role.EDGE])
+        add_hot_route(app, "/v1/settle", self.settle, roles=[Role.EDGE])
+        add_hot_route(app, "/v1/release", self.release, roles=[Role.EDGE])
         add_route(app, "GET", "/v1/explain/{decision}", self.explain, roles=[Role.EDGE, Role.VIEWER])
         add_route(app, "GET", STATUS_PATH + "{scope:.+}", self.status, roles=[Role.EDGE, Role.VIEWER])
         add_route(app, "GET", "/v1/enforcers", self.enforcers, roles=[Role.EDGE, Role.VIEWER])
         add_route(app, "GET", "/v1/position", self.position, roles=[Role.EDGE, Role.VIEWER])
 
-    async def check(self, request: web.Request) -> web.StreamResponse:
+    def check(self, principal: Principal, body: bytes) -> Answered:
         """Decide a request; a denial has its own status, and the same body with an `error` before it."""
-        ask = decode_json(await read_body(request), _ask)
-        decision = self._desk.check(request[PRINCIPAL], ask)
+        ask = decode_json(body, _ask)
+        decision = self._desk.check(principal, ask)
         if isinstance(decision, Shortage):
-            decision = await self._desk.check_waiting(request[PRINCIPAL], ask, decision)
-        encoded = _encode(decision)
-        self._desk.publish(decision, json=encoded)
-        if is_refused(decision):
-            return self._refused(decision, encoded)
-        return answer(request, encoded)
+            return self._check_waiting(principal, ask, decision)
+        return self._told(decision)
 
-    async def settle(self, request: web.Request) -> web.Response:
+    def settle(self, principal: Principal, body: bytes) -> Answered:
         """Replace a reservation by what was used, once that is durable."""
-        report = decode_json(await read_body(request), _report)
-        return json_response(await self._desk.settle(request[PRINCIPAL], report))
+        return self._settle(principal, decode_json(body, _report))
 
-    async def release(self, request: web.Request) -> web.Response:
+    def release(self, principal: Principal, body: bytes) -> HttpAnswer:
         """Give back what was reserved for a request that was never made."""
-        release = decode_json(await read_body(request), _release)
-        return json_response(self._desk.release(request[PRINCIPAL], release))
+        return HttpAnswer(200, JSON, _encode(self._desk.release(principal, decode_json(body, _release))))
 
     async def status(self, request: web.Request) -> web.Response:
         """A scope's balances and budgets, after a ledger position if one is asked for."""
@@ -96,11 +91,19 @@ class Api:
         """How far the ledger has been applied here."""
         return json_response(positions_of(self._engine, steady_ms()))
 
-    def _refused(self, decision: Decision, encoded: bytes) -> web.Response:
-        if decision.dry_run or self._deny_status == 200:
-            return web.Response(body=encoded, headers=JSON)
-        status, headers, body = refused(decision, self._deny_status, encoded)
-        return web.Response(body=body, status=status, headers=headers)
+    async def _check_waiting(self, principal: Principal, ask: Ask, shortage: Shortage) -> HttpAnswer:
+        return self._told(await self._desk.check_waiting(principal, ask, shortage))
+
+    async def _settle(self, principal: Principal, report: Report) -> HttpAnswer:
+        return HttpAnswer(200, JSON, _encode(await self._desk.settle(principal, report)))
+
+    def _told(self, decision: Decision) -> HttpAnswer:
+        """The decision as it is answered and kept."""
+        encoded = _encode(decision)
+        self._desk.publish(decision, json=encoded)
+        if is_refused(decision) and not decision.dry_run and self._deny_status != 200:
+            return refused(decision, self._deny_status, encoded)
+        return HttpAnswer(200, JSON, encoded)
 
 
 def awaited(query: Mapping[str, str]) -> tuple[LedgerPosition | None, int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import msgspec
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from schemas.policy import Policy
 from services.core.effects import PolicyEntry
@@ -22,7 +23,9 @@ ROUTES_MAX = 65_536
 _decode_policy = msgspec.json.Decoder(PolicyEntry).decode
 
 
-class Route(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Route:
     """Every standing that a request counts toward, and the chain of budgets that limit it."""
 
     standings: tuple[Standing, ...]

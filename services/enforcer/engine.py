@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from msgspec.structs import replace
-
-from services.core.ask import Ask, estimate
+from services.core.ask import Ask
 from services.core.decide import Action, Ruling, decide
 from services.core.decision import Decision, Hold, LedgerPosition
+from services.core.estimate import estimate
 from services.core.explain import Known, explain, instant, is_plain, usd
 from services.core.fallback import fall_back
 from services.core.pricing import PriceBook

@@ -6,23 +6,14 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from multidict import CIMultiDict, CIMultiDictProxy
 
-from services.adapters.answer import CONTENT_TYPE
+from services.adapters.answer import JSON, HttpAnswer
 from services.adapters.web_errors import ApiError
 from services.core.decide import Action, Reason
 from services.core.decision import Decision
 
 _encode = msgspec.json.Encoder().encode
 _ALLOW: Final = Action.ALLOW  # looking a member up takes longer than the comparison
-
-
-class HttpAnswer(NamedTuple):
-    """An answer that any transport can give."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
 
 
 class Refusal(NamedTuple):
@@ -34,7 +25,6 @@ class Refusal(NamedTuple):
     headers: Mapping[str, str]
 
 
-JSON: Final[Mapping[str, str]] = CIMultiDictProxy(CIMultiDict({"Content-Type": CONTENT_TYPE}))
 # Hammering helps nobody: a budget that is spent is spent until somebody acts or its window ends.
 _DENIED: Final = Refusal(None, "budget_exceeded", "insufficient_quota", {**JSON, "x-should-retry": "false"})
 # The next request may find the ledger again.

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
+from typing import Final
 
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from services.core.standing import Standing
 
 
-class Spending(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(init=False, slots=True)
+class Spending:
     """One amount in nano-dollars, and the standings that it is added to until the ledger's own figures have it."""
 
-    partition: int
-    amount_nanousd: int
-    standings: tuple[Standing, ...]
+    partition: Final[int]
+    amount_nanousd: Final[int]
+    standings: Final[tuple[Standing, ...]]
+
+    def __init__(self, partition: int, amount_nanousd: int, standings: tuple[Standing, ...]) -> None:
+        self.partition = partition
+        self.amount_nanousd = amount_nanousd
+        self.standings = standings
 
 
 class Pending:

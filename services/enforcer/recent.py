@@ -6,7 +6,6 @@ from collections import deque
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
 from services.core.decision import Decision
 
@@ -20,19 +19,18 @@ PAGES: Final = 64
 _JSON: Final = b"{"
 """Begins every JSON object, and no map of msgpack."""
 _encode = msgspec.json.Encoder().encode
+_read = msgspec.json.Decoder(Decision).decode
 _unpack = msgspec.msgpack.Decoder(Decision).decode
 
 
-class _Whose(Struct, gc=False):
-    organization: str
+class _Page:
+    """Decisions that are forgotten together."""
 
+    __slots__ = ("bytes", "kept")
 
-class _Page(Struct):
-    kept: dict[str, bytes | Decision]
-    bytes: int = 0
-
-
-_whose = msgspec.json.Decoder(_Whose).decode
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes | Decision] = {}
+        self.bytes = 0
 
 
 class Recent:
@@ -45,7 +43,7 @@ class Recent:
     def __init__(self, most: int, bytes_max: int) -> None:
         self.most, self._bytes_max = most, bytes_max
         self._page_most, self._page_bytes_max = max(1, most // PAGES), bytes_max // PAGES
-        self._page = _Page({})
+        self._page = _Page()
         self._full: deque[_Page] = deque()
         self._full_count = self._full_bytes = 0
 
@@ -67,7 +65,7 @@ class Recent:
             kept = _unpack(kept)
         if isinstance(kept, Decision):
             return kept.organization, _encode(kept)
-        return None if kept is None else (_whose(kept).organization, kept)
+        return None if kept is None else (_read(kept).organization, kept)
 
     def _kept(self, decision_id: str) -> bytes | Decision | None:
         pages = (self._page, *reversed(self._full))
@@ -78,7 +76,7 @@ class Recent:
         self._full.append(self._page)
         self._full_count += len(self._page.kept)
         self._full_bytes += self._page.bytes
-        self._page = _Page({})
+        self._page = _Page()
         while self._full_count > self.most or self._full_bytes > self._bytes_max:
             oldest = self._full.popleft()
             self._full_count -= len(oldest.kept)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import Literal
+from typing import Final, Literal
 
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from services.core.ask import Ask
 from services.core.pacing import advance, unused_us
@@ -18,17 +19,37 @@ REMEMBERED = 65_536
 """How many closed reservations are remembered."""
 
 
-class Reservation(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(init=False, slots=True)
+class Reservation:
     """Money set aside for one request in every standing that it counts toward. No estimate: nothing was set aside."""
 
-    id: str
-    ask: Ask
-    estimate_nanousd: int | None
-    standings: tuple[Standing, ...]
-    reserved_at_ms: int
-    expires_at_ms: int
-    paced: tuple[tuple[Standing, int], ...] = ()
+    id: Final[str]
+    ask: Final[Ask]
+    estimate_nanousd: Final[int | None]
+    standings: Final[tuple[Standing, ...]]
+    reserved_at_ms: Final[int]
+    expires_at_ms: Final[int]
+    paced: Final[tuple[tuple[Standing, int], ...]]
     """What it took from the pace of budgets in their throttle tier, in microseconds."""
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - the name that the wire has
+        ask: Ask,
+        estimate_nanousd: int | None,
+        standings: tuple[Standing, ...],
+        reserved_at_ms: int,
+        expires_at_ms: int,
+        paced: tuple[tuple[Standing, int], ...] = (),
+    ) -> None:
+        self.id = id
+        self.ask = ask
+        self.estimate_nanousd = estimate_nanousd
+        self.standings = standings
+        self.reserved_at_ms = reserved_at_ms
+        self.expires_at_ms = expires_at_ms
+        self.paced = paced
 
     def take_pace(self) -> None:
         """Count it in the pace."""
@@ -57,12 +78,19 @@ class Reservation(Struct, frozen=True, gc=False):
                 standing.held_nanousd -= amount
 
 
-class Closed(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(init=False, slots=True)
+class Closed:
     """How a reservation ended, and for a settled one at what cost (None: unpriced)."""
 
-    reservation: Reservation
-    fate: Fate
-    cost_nanousd: int | None = None
+    reservation: Final[Reservation]
+    fate: Final[Fate]
+    cost_nanousd: Final[int | None]
+
+    def __init__(self, reservation: Reservation, fate: Fate, cost_nanousd: int | None = None) -> None:
+        self.reservation = reservation
+        self.fate = fate
+        self.cost_nanousd = cost_nanousd
 
 
 class Reservations:

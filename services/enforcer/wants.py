@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import islice
 
-from msgspec import Struct
+from mypy_extensions import mypyc_attr
 
 from services.core.balance import split_key
 from services.core.events import (
@@ -30,7 +31,9 @@ from services.enforcer.registry import Registry
 from services.enforcer.standings import Standings
 
 
-class Need(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Need:
     """What one request lacks on one balance; `grace`: it may go beyond the limit."""
 
     key: str
@@ -45,7 +48,9 @@ class Need(Struct, frozen=True, gc=False):
         return 0 < standing.asked <= standing.answered or standing.share_nanousd >= self.amount_nanousd
 
 
-class Shortage(Struct, frozen=True, gc=False):
+@mypyc_attr(acyclic=True)
+@dataclass(frozen=True, slots=True)
+class Shortage:
     """A request that cannot be decided before the ledger has answered; without needs, before it answers at all."""
 
     organization: str
@@ -53,7 +58,9 @@ class Shortage(Struct, frozen=True, gc=False):
     needs: tuple[Need, ...]
 
 
-class Want(Struct, kw_only=True, gc=False, eq=False):
+@mypyc_attr(acyclic=True)
+@dataclass(kw_only=True, eq=False, slots=True)
+class Want:
     """The wish for a share of one balance, in nano-dollars.
 
     `waiting` is what requests wait for just now, `gracious` how many of them may have grace. `recent` is what half a

@@ -21,9 +21,10 @@ from typing import Any
 import msgspec
 import uvloop
 
-from services.core.ask import Ask, estimate
+from services.core.ask import Ask
 from services.core.decide import decide
 from services.core.decision import Decision
+from services.core.estimate import estimate
 from services.enforcer.engine import Engine
 from tests.bench.asking import BODIES, BUDGETS, asks
 from tests.bench.load import Answered, request, run

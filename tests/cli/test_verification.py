@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from services.cli.verification import PastPolicy, differences
-from services.core.ask import estimate
 from services.core.decide import Action, decide
 from services.core.decision import Decision, LedgerPosition
 from services.core.effects import GrantedBoost, PolicyEntry
+from services.core.estimate import estimate
 from services.core.explain import Known, explain
 from services.core.pricing import PriceBook
 from services.core.rederive import NotDerivable

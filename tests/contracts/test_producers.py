@@ -12,9 +12,9 @@ from schemas.catalog import CATALOG
 from schemas.topics import TopicName
 from schemas.validate import ValidEvent, validate_event
 from services.aggregator.changelog import encode
-from services.core.ask import Estimate
 from services.core.decide import decide
 from services.core.decision import DecisionMade, LedgerPosition
+from services.core.estimate import Estimate
 from services.core.events import from_ms
 from services.core.explain import Known, explain
 from services.core.policy import RequestCaps

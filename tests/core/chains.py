@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from services.core.ask import Ask, Estimate
+from services.core.ask import Ask
 from services.core.decide import Ruling
+from services.core.estimate import Estimate
 from services.core.pacing import advance
 from services.core.policy import Budget, Grace, RequestCaps, Tiers
 from services.core.standing import Limits, Link, Standing

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.core.ask import Ask, estimate
+from services.core.ask import Ask
 from services.core.decide import Action, Reason, decide
 from services.core.decision import Decision, LedgerPosition
+from services.core.estimate import estimate
 from services.core.explain import Known, explain, is_plain
 from services.core.policy import CompiledPolicy, RequestCaps
 from services.core.rederive import rederive

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import astuple, fields, replace
 from itertools import product
 from typing import Any, Literal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.ask import Estimate
 from services.core.decide import Action, Reason, Ruling, decide
+from services.core.estimate import Estimate
 from services.core.judge import Judgement, Outcome
 from services.core.policy import Budget, Grace, RequestCaps
 from services.core.schedule import ScheduleRule
-from services.core.standing import Link, Standing
+from services.core.standing import Link
 from services.core.window import WindowKind
 from tests.core.chains import (
     AMOUNTS,
@@ -323,7 +322,7 @@ def test_a_request_that_is_well_within_its_budgets_goes_the_short_way() -> None:
 
 
 def numbers(judgement: Judgement) -> tuple[object, ...]:
-    return msgspec.structs.astuple(judgement)[1:]
+    return tuple(getattr(judgement, field.name) for field in fields(judgement)[1:])
 
 
 def replace_budgets(chain: list[Link], **changed: Any) -> list[Link]:
@@ -339,8 +338,8 @@ def test_more_spending_never_makes_an_answer_milder(
     index = data.draw(st.integers(0, len(chain) - 1))
     kind = data.draw(st.sampled_from(["settled_nanousd", "pending_nanousd", "held_nanousd"]))
     standing = chain[index].standing
-    more: Standing = msgspec.structs.replace(standing, **{kind: getattr(standing, kind) + data.draw(AMOUNTS)})
-    chain[index] = msgspec.structs.replace(chain[index], standing=more)
+    more = replace(standing, **{kind: getattr(standing, kind) + data.draw(AMOUNTS)})
+    chain[index] = replace(chain[index], standing=more)
     after = decide(asked, estimate, chain, caps, NOW_MS, **moment)
     assert STRICTNESS.index(after.action) >= STRICTNESS.index(before.action)
 
@@ -397,9 +396,9 @@ def test_a_request_without_a_share_of_every_blocking_budget_is_allowed_only_wher
 def test_deciding_changes_nothing_and_the_order_of_budgets_does_not_matter(
     chain: list[Link], estimate: Estimate, caps: RequestCaps, moment: dict[str, Any]
 ) -> None:
-    standings = [msgspec.structs.astuple(one.standing) for one in chain]
+    standings = [astuple(one.standing) for one in chain]
     ruling = decide(ask(), estimate, chain, caps, NOW_MS, **moment)
-    assert [msgspec.structs.astuple(one.standing) for one in chain] == standings
+    assert [astuple(one.standing) for one in chain] == standings
     backwards = decide(ask(), estimate, chain[::-1], caps, NOW_MS, **moment)
     assert (backwards.action, backwards.reason, backwards.outcome, backwards.retry_after_ms) == (
         ruling.action,

@@ -8,9 +8,10 @@ import msgspec
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from services.core.ask import Ask, Estimate, estimate
+from services.core.ask import Ask
 from services.core.decide import Action, Reason, Ruling, decide
 from services.core.decision import Decision, LedgerPosition
+from services.core.estimate import Estimate, estimate
 from services.core.explain import Known, explain
 from services.core.policy import Grace, RequestCaps
 from services.core.pricing import PriceBook

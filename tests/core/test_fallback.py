@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.ask import Ask, Estimate
+from services.core.ask import Ask
 from services.core.decide import Action, Reason, Ruling, decide
+from services.core.estimate import Estimate
 from services.core.fallback import STEPS_MAX, fall_back
 from services.core.policy import Grace, RequestCaps
 from services.core.standing import Link
@@ -171,7 +171,7 @@ def test_a_fallback_is_always_a_model_that_is_allowed_and_never_stricter_than_no
         assert (again.estimate, found.requested) == (found.estimate, model)
     else:
         assert (found.action, found.ask.model) == (without.action, model)
-        assert all(msgspec.structs.asdict(other)["action"] is not Action.FALLBACK for other in found.tried)
+        assert all(other.action is not Action.FALLBACK for other in found.tried)
 
 
 def test_unpaced_budgets_offer_at_their_hard_tier_only_when_told_throttle() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.ask import Estimate
 from services.core.decide import Action, decide
+from services.core.estimate import Estimate
 from services.core.pacing import BURST_MS, Pace, advance, interval_us, unused_us, wait_ms
 from tests.core.chains import NO_CAPS, NOW_MS, PACING, ask, budget, link, take_pace
 

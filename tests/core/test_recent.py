@@ -8,9 +8,9 @@ from functools import cache
 import msgspec
 import pytest
 
-from services.core.ask import estimate
 from services.core.decide import decide
 from services.core.decision import Decision, LedgerPosition
+from services.core.estimate import estimate
 from services.core.explain import Known, explain
 from services.core.pricing import PriceBook
 from services.enforcer.recent import PAGES, Recent, weight

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.core.ask import Ask, estimate
+from services.core.ask import Ask
 from services.core.decide import Action, Reason, Ruling, decide
 from services.core.decision import Decision, LedgerPosition
+from services.core.estimate import estimate
 from services.core.explain import Known, explain
 from services.core.fallback import fall_back
 from services.core.policy import ActiveBoost, Budget, CompiledPolicy, Grace, RequestCaps

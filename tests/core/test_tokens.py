@@ -14,11 +14,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from services.core.ask import Ask, BoundedAsk, estimate
+from services.core.ask import Ask, BoundedAsk
 from services.core.check import AskDecoder, Check
 from services.core.content_limits import UNKNOWN, ContentLimits, content_limits
 from services.core.decide import decide
 from services.core.decision import LedgerPosition
+from services.core.estimate import estimate
 from services.core.events import TOKENS_MAX
 from services.core.explain import Known, explain
 from services.core.policy import RequestCaps

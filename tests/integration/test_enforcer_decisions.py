@@ -16,9 +16,9 @@ from services.adapters.lane import MAX_EVENTS
 from services.adapters.metrics import Metrics
 from services.adapters.publisher import MAX_RECORD_BYTES, Publisher
 from services.adapters.topics import topic
-from services.core.ask import estimate
 from services.core.decide import decide
 from services.core.decision import Decision, DecisionMade, LedgerPosition
+from services.core.estimate import estimate
 from services.core.explain import Known, explain
 from services.core.pricing import PriceBook
 from services.enforcer.publish import Decisions

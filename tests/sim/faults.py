@@ -83,6 +83,9 @@ PLANTED: Final[Mapping[str, tuple[Any, str, Any]]] = {
 }
 """Mutants of the protocol: what is replaced by what."""
 
+IN_COMPILED: Final = ("held_ignored", "returned_kept", "lease_ignored")
+"""Those that replace what only compiled code uses, where there is some."""
+
 
 @contextmanager
 def planted(name: str) -> Iterator[Faults]:

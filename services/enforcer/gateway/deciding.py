@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import msgspec
 
+from services.adapters.answer import HttpAnswer
 from services.adapters.keys import Principal
 from services.core.ask import Ask
 from services.core.decision import Decision
 from services.enforcer.desk import Desk
 from services.enforcer.gateway.headers import told
-from services.enforcer.http_answer import HttpAnswer, is_refused, refused
+from services.enforcer.http_answer import is_refused, refused
 
 _encode = msgspec.json.Encoder().encode
 

@@ -18,6 +18,7 @@ from envoy.type.v3.http_status_pb2 import HttpStatus
 from google.rpc.status_pb2 import Status
 
 from services.adapters import logs
+from services.adapters.answer import HttpAnswer
 from services.adapters.keys import Keyring, Principal
 from services.adapters.metrics import Metrics
 from services.adapters.web import authorize
@@ -29,7 +30,7 @@ from services.enforcer.gateway.asking import Forwarded, ask_of
 from services.enforcer.gateway.deciding import decided
 from services.enforcer.gateway.envoy_http import PARTIAL
 from services.enforcer.gateway.headers import PREFIX, said
-from services.enforcer.http_answer import HttpAnswer, of_error
+from services.enforcer.http_answer import of_error
 from services.enforcer.settings import EnforcerSettings
 
 ENVELOPE_BYTES = 256 << 10

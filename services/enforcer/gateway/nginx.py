@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from services.adapters.answer import HttpAnswer
 from services.adapters.keys import Principal, Role
 from services.adapters.web import PRINCIPAL, add_route
 from services.adapters.web_errors import ApiError
@@ -20,7 +21,7 @@ from services.enforcer.desk import Desk
 from services.enforcer.gateway.asking import ask_without_body
 from services.enforcer.gateway.deciding import decided
 from services.enforcer.gateway.headers import said
-from services.enforcer.http_answer import HttpAnswer, of_error
+from services.enforcer.http_answer import of_error
 
 PATH: Final = "/v1/auth_request"
 BODY: Final = "x-budget-body"
