@@ -13,8 +13,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from services.core.ask import Ask, Estimate
+from services.core.ask import Ask
 from services.core.decide import Action, Reason, Ruling, decide
+from services.core.estimate import Estimate
 from services.core.fallback import fall_back
 from services.core.judge import Outcome
 from services.core.pacing import advance

@@ -63,7 +63,7 @@ class Warehouse:
     ) -> None:
         await self.close()
 
-    async def rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
+    async def rows(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]:
         """The rows of a query in `deploy/clickhouse/queries`, by column; values are bound by the server."""
         return await named.query(await self._connected(), name, **parameters)
 
