@@ -187,7 +187,7 @@ def test_windows_without_days_or_of_years_are_refused() -> None:
 
 def test_amounts_that_are_not_whole_nano_dollars_are_refused() -> None:
     with pytest.raises(ValueError, match="int64"):
-        DailySeries("org:acme", BEGIN, np.array([1.5]))  # type: ignore[arg-type]
+        DailySeries("org:acme", BEGIN, np.array([1.5]))
 
 
 def test_a_voice_from_outside_is_heard_where_it_has_something_to_say() -> None:

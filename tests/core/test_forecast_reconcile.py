@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -19,7 +19,7 @@ USD = 1_000_000_000
 TEAMS = st.lists(st.lists(st.integers(0, 10**12), min_size=40, max_size=40), min_size=1, max_size=6)
 
 
-def projected(rows: dict[str, Sequence[int]]) -> list[Projection]:
+def projected(rows: Mapping[str, Sequence[int]]) -> list[Projection]:
     made = [
         DailySeries(scope, AS_OF - timedelta(len(amounts)), np.array(amounts, dtype=np.int64))
         for scope, amounts in rows.items()

@@ -53,7 +53,6 @@ NEAR: Final = 0.25
 """For these horizons quantiles are kept, each from horizons that differ from it by less than a quarter."""
 
 FEW: Final = 200
-NOT_MIDDLE: Final = np.arange(len(LEVELS)) != MIDDLE
 ALL_SORTS: Final = range(len(SORTS))
 
 MOMENTS: Final = (0.9, 0.99)
@@ -193,4 +192,6 @@ def _quantiles(units: Floats, days: NDArray[np.int64], horizon: int) -> Floats:
     """
     near = np.abs(np.log(days / horizon)) <= NEAR
     found = np.quantile(units[near] if near.sum() >= FEW else units, LEVELS)
-    return np.where(np.arange(len(LEVELS)) < MIDDLE, np.minimum(found, 0.0), np.maximum(found, 0.0)) * NOT_MIDDLE
+    found[: MIDDLE + 1] = np.minimum(found[: MIDDLE + 1], 0.0)
+    found[MIDDLE:] = np.maximum(found[MIDDLE:], 0.0)
+    return found

@@ -91,7 +91,7 @@ def _intermittent(random: Generator) -> Floats:
 
 
 def _short(random: Generator) -> Floats:
-    """A project that began shortly before the month, or in it: it finds its level from below, from above, or at once."""
+    """A project that began shortly before the month, or in it: at its level, or finding it from below or above."""
     age = int(random.integers(MONTH_DAYS - 4, MONTH_DAYS + 18))
     first = random.choice([random.uniform(0.05, 0.5), random.uniform(1.5, 4.0), 1.0])
     finding = 1.0 + (first - 1.0) * np.exp(-np.arange(age) / random.uniform(2.0, 15.0))
