@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
@@ -144,8 +145,11 @@ class Outcome:
         return self.false_by_kind.total() / self.days * 30
 
 
-def outcome(scopes: Sequence[Spending], alerts: Sequence[Sequence[int]]) -> Outcome:
-    """What the alerts, places in each series, are worth. The clean weeks at the beginning are for learning."""
+def outcome(scopes: Sequence[Spending], alerts: Sequence[Sequence[int]], *, quiet_hours: int = 0) -> Outcome:
+    """What the alerts, places in each series, are worth. The clean weeks at the beginning are for learning.
+
+    False ones are counted as one when at most `quiet_hours` lie between them: for detectors that know no episodes.
+    """
     result = Outcome()
     for scope, places in zip(scopes, alerts, strict=True):
         heard = [at for at in places if at >= CLEAN_HOURS]
@@ -156,7 +160,7 @@ def outcome(scopes: Sequence[Spending], alerts: Sequence[Sequence[int]]) -> Outc
             if hits:
                 result.found[one.kind] += 1
                 result.delays_hours.append(hits[0] - one.first)
-        result.false_by_kind[scope.kind] += sum(
-            not any(one.first <= at <= one.last + GRACE_HOURS for one in scope.injected) for at in heard
-        )
+        false = [at for at in heard if not any(one.first <= at <= one.last + GRACE_HOURS for one in scope.injected)]
+        apart = [True, *(later - earlier > quiet_hours for earlier, later in pairwise(false))]
+        result.false_by_kind[scope.kind] += sum(apart[: len(false)])
     return result

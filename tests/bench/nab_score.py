@@ -1,9 +1,9 @@
-"""Scores a detector as the Numenta Anomaly Benchmark does: early hits count most, every false alarm costs, silence is 0.
+"""Scores a detector as the Numenta Anomaly Benchmark does: early hits count most, false alarms cost, silence is 0.
 
-The rules are those of NAB 1.1 (Lavin and Ahmad, "Evaluating Real-time Anomaly Detection Algorithms", 2015; numenta/NAB on
-GitHub): each labelled window earns the credit of its earliest alarm, each alarm outside costs by its distance from
-the window before it, each window without an alarm costs 1. The first 15% of a series (750 rows at most) are for learning
-and are not scored. One threshold serves all series. 0 is a detector that never alarms, 100 a perfect one.
+The rules are those of NAB 1.1 (Lavin and Ahmad, "Evaluating Real-time Anomaly Detection Algorithms", 2015; numenta/NAB
+on GitHub): each labelled window earns the credit of its earliest alarm, each alarm outside costs by its distance from
+the window before it, each window without an alarm costs 1. The first 15% of a series (750 rows at most) are for
+learning and are not scored. One threshold serves all series. 0 is a detector that never alarms, 100 a perfect one.
 """
 
 from __future__ import annotations
@@ -57,9 +57,8 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """What a threshold achieves: NAB's raw score of each series, the normalised one, and plain counts."""
+    """What is achieved: NAB's raw score of each series, the normalised one over all, and plain counts."""
 
-    threshold: float
     raw: Mapping[str, float]
     normalised: float
     found: int
@@ -108,20 +107,39 @@ def score(
     scores: Mapping[str, Floats], series: Sequence[Labelled], threshold: float, profile: Profile = STANDARD
 ) -> Scored:
     """What a detector's scores, by series, achieve when each row at or above the threshold is an alarm."""
-    raw, found, windows, false_alarms = {}, 0, 0, 0
-    for one in series:
-        earned, window_of = worth(one, profile)
-        scored = np.arange(len(earned)) >= one.learning_rows
-        alarms = scored & (scores[one.name] >= threshold)
-        outside = alarms & (window_of < 0)
-        total = float(earned[outside].sum())
-        for window in sorted({int(which) for which in window_of[scored] if which >= 0}):
-            hits = earned[alarms & (window_of == window)]
-            total += max(-profile.missed, float(hits.max())) if len(hits) else -profile.missed
-            found, windows = found + bool(len(hits)), windows + 1
-        raw[one.name] = total
-        false_alarms += int(outside.sum())
-    return Scored(threshold, raw, normalise(sum(raw.values()), windows, profile), found, windows, false_alarms)
+    return _together([_alone(scores[one.name], one, threshold, profile) for one in series], profile)
+
+
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    name: str
+    raw: float
+    found: int
+    windows: int
+    false_alarms: int
+
+
+def _alone(scores: Floats, series: Labelled, threshold: float, profile: Profile) -> _Alone:
+    earned, window_of = worth(series, profile)
+    rows = slice(series.learning_rows, None)
+    earned, window_of, alarms = earned[rows], window_of[rows], scores[rows] >= threshold
+    outside = alarms & (window_of < 0)
+    raw, windows = float(earned[outside].sum()), set(window_of[window_of >= 0].tolist())
+    hits = [earned[alarms & (window_of == window)] for window in sorted(windows)]
+    raw += sum(float(hit.max()) if len(hit) else -profile.missed for hit in hits)
+    return _Alone(series.name, raw, sum(len(hit) > 0 for hit in hits), len(windows), int(outside.sum()))
+
+
+def _together(parts: Sequence[_Alone], profile: Profile) -> Scored:
+    raw = {part.name: part.raw for part in parts}
+    windows = sum(part.windows for part in parts)
+    return Scored(
+        raw=raw,
+        normalised=normalise(sum(raw.values()), windows, profile),
+        found=sum(part.found for part in parts),
+        windows=windows,
+        false_alarms=sum(part.false_alarms for part in parts),
+    )
 
 
 def normalise(raw: float, windows: int, profile: Profile = STANDARD) -> float:
@@ -131,7 +149,7 @@ def normalise(raw: float, windows: int, profile: Profile = STANDARD) -> float:
 
 
 def best_threshold(scores: Mapping[str, Floats], series: Sequence[Labelled], profile: Profile = STANDARD) -> float:
-    """The threshold with the highest score over all series: of equal ones the highest. Silence beats what scores below 0.
+    """The threshold with the highest score over all series, of equal ones the highest; infinite if silence is best.
 
     Walks down the distinct scores once, as NAB's own sweep does, so nothing between them is missed.
     """
@@ -170,11 +188,8 @@ def _pooled(
 
 def leave_one_out(scores: Mapping[str, Floats], series: Sequence[Labelled], profile: Profile = STANDARD) -> Scored:
     """Each series at the threshold that is best for all the others: what a threshold found elsewhere is worth."""
-    raw, found, windows, false_alarms = {}, 0, 0, 0
+    parts = []
     for one in series:
         threshold = best_threshold(scores, [other for other in series if other is not one], profile)
-        alone = score(scores, [one], threshold, profile)
-        raw |= alone.raw
-        found, windows = found + alone.found, windows + alone.windows
-        false_alarms += alone.false_alarms
-    return Scored(np.nan, raw, normalise(sum(raw.values()), windows, profile), found, windows, false_alarms)
+        parts.append(_alone(scores[one.name], one, threshold, profile))
+    return _together(parts, profile)

@@ -22,7 +22,8 @@ GAP_HOURS_MAX: Final = 35 * HOURS_A_DAY
 KEPT_HOURS: Final = 72
 """How far back an episode may have begun, and how long one may last before it is what the scope usually does."""
 SPARSE: Final = 0.3
-"""A scope that spends in fewer of its hours is judged by days: any of its hours would be a spike."""
+"""A scope that spends in fewer of its hours is not judged by single ones, as each of them would be a spike. Its days
+differ too, so an effect must be twice as large a part of one."""
 
 _VERSION: Final = 1
 _HEADER: Final = 5
@@ -188,5 +189,6 @@ class Detector:
 
     def _effect_nanousd(self) -> float:
         """The excess from which on something is worth telling."""
-        settings = self._state.settings
-        return max(settings.effect_nanousd, settings.effect_share * HOURS_A_DAY * self._state.hour.mean)
+        state, settings = self._state, self._state.settings
+        days = 2 if state.busy < SPARSE else 1
+        return max(settings.effect_nanousd, settings.effect_share * days * HOURS_A_DAY * state.hour.mean)
