@@ -20,16 +20,17 @@ _HALVINGS: Final = 20
 
 
 def trailing_mean(amounts: NDArray[np.int64]) -> Floats:
-    """Each hour over the mean of the week before it."""
-    sums = np.concatenate([[0], np.cumsum(amounts, dtype=np.float64)])
-    at = np.arange(1, len(amounts))
-    first = np.maximum(0, at - WEEK_HOURS)
-    means = (sums[at] - sums[first]) / (at - first)
-    return np.concatenate([[0.0], amounts[1:] / np.maximum(means, 1.0)])
+    """Each hour over the mean of the week before it; 0 in the first week."""
+    sums = np.concatenate([[0.0], np.cumsum(amounts, dtype=np.float64)])
+    means = (sums[WEEK_HOURS:-1] - sums[: -WEEK_HOURS - 1]) / WEEK_HOURS
+    return np.concatenate([np.zeros(WEEK_HOURS), amounts[WEEK_HOURS:] / np.maximum(means, 1.0)])
 
 
 def ewma(amounts: NDArray[np.int64]) -> Floats:
-    """How many deviations each hour lies above an exponentially weighted mean with a half-life of a week."""
+    """How many deviations each hour lies above an exponentially weighted mean with a half-life of a week.
+
+    0 in the first week.
+    """
     rate = 1 - 0.5 ** (1 / WEEK_HOURS)
     mean, variance, scores = float(amounts[0]), 0.0, [0.0]
     for hour, amount in enumerate(amounts[1:].tolist(), start=1):
@@ -49,11 +50,12 @@ def at_budget(
     low, high = 0.0, max(float(each.max()) for each in scores)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        false = _heard(scopes, scores, middle).false_per_30_days
+        false = heard(scopes, scores, middle).false_per_30_days
         low, high = (middle, high) if false > false_per_30_days else (low, middle)
-    return high, _heard(scopes, scores, high)
+    return high, heard(scopes, scores, high)
 
 
-def _heard(scopes: Sequence[Spending], scores: Sequence[Floats], threshold: float) -> Outcome:
+def heard(scopes: Sequence[Spending], scores: Sequence[Floats], threshold: float) -> Outcome:
+    """What alarms at every hour at or above a threshold are worth."""
     above = [np.flatnonzero(each >= threshold).tolist() for each in scores]
     return outcome(scopes, above, quiet_hours=EPISODE_HOURS)

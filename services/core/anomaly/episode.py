@@ -10,6 +10,8 @@ from msgspec import Struct
 from services.core.anomaly.finding import Kind
 
 SPIKE_HOURS: Final = 3
+_SLACK: Final = 0.25
+"""An hour that is above the expected by a smaller part of it does not carry an episode further back."""
 _CLIMBS: Final = 1.5
 """A ramp's last third lies so many times further above the expected than its first."""
 
@@ -38,17 +40,18 @@ class Episode(Struct, array_like=True):
 
 
 def begun(hour: int, observed: Sequence[int], expected: Sequence[float]) -> Episode:
-    """The episode that `hour`, the last of these, is part of: it began where its excess is largest.
+    """The episode that `hour`, the last of these, is part of: it began where what is clearly excess adds up to most.
 
-    Going further back would add hours below the expected; going less far would leave out hours above it.
+    Going further back would add hours like the expected ones; going less far would leave out hours above them.
     """
     best = Episode(hour, observed[-1], expected[-1])
     spent, usual, most = 0, 0.0, float("-inf")
     for back in range(len(observed)):
         spent += observed[-1 - back]
         usual += expected[-1 - back]
-        if spent - usual > most:
-            most, best = spent - usual, Episode(hour - back, spent, usual)
+        clear = spent - (1 + _SLACK) * usual
+        if clear > most:
+            most, best = clear, Episode(hour - back, spent, usual)
     return best
 
 

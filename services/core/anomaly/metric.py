@@ -24,7 +24,6 @@ _DEVIATIONS: Final = 1.4826
 _FLAT: Final = 0.01
 """No deviation is taken to be smaller than this part of the usual reading."""
 _CLIP: Final = 6.0
-_RATIO_LEAST: Final = 0.01
 _RATIO_MOST: Final = 20.0
 
 
@@ -64,7 +63,7 @@ class _Own:
         if len(self._past) >= _LEAST_SCORES:
             ratio = score / max(self._past.quantile(_QUANTILE), 1e-6)
         self._past.add(score)
-        return max(_RATIO_LEAST, min(_RATIO_MOST, ratio))
+        return min(_RATIO_MOST, ratio)
 
 
 class MetricScorer:
@@ -82,7 +81,7 @@ class MetricScorer:
         self._readings = 0
 
     def score(self, value: float) -> float:
-        """How unusual this reading is; 0 unless it is the most unusual of three days, so an episode alarms as it grows."""
+        """How unusual this reading is; 0 unless it is the most unusual of three days: an episode alarms as it grows."""
         strayed = self._stray(value)
         self._hour.append(min(strayed, _CLIP))
         now = self._now.measure(strayed)

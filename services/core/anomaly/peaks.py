@@ -13,8 +13,8 @@ REACH: Final = 1.9
 CAP: Final = 1.1
 """A peak counts as so many usual ones at most: a bad week does not make the next one usual, a wild scope becomes so."""
 _PRIOR: Final = 4.0
-_PRIOR_DAYS: Final = 5
-"""Until there are four weeks, so many more days are taken to have peaked there."""
+"""What a usual peak is taken for before any day is known; two weeks of days replace it."""
+_PRIOR_DAYS: Final = 14
 _HOURS_A_DAY: Final = 24
 
 
@@ -37,7 +37,8 @@ class Peaks(Struct, array_like=True):
 
     def _close(self) -> None:
         self.days = [*self.days[1 - DAYS :], self.today]
-        ranked = sorted([*self.days, *[_PRIOR] * min(_PRIOR_DAYS, DAYS - len(self.days))])
+        ranked = sorted(self.days)
         middle, high = ranked[len(ranked) // 2], ranked[int(HIGH * (len(ranked) - 1))]
-        self.usual = middle + REACH * (high - middle)
+        known = min(1.0, len(ranked) / _PRIOR_DAYS)
+        self.usual = known * (middle + REACH * (high - middle)) + (1 - known) * _PRIOR
         self.today, self.hours = 0.0, 0

@@ -26,6 +26,9 @@ class Sensitivity:
     """An episode is told again once its excess is so many times what was told last."""
 
     def __post_init__(self) -> None:
+        for name in ("threshold", "effect_share", "escalation"):
+            # An int here would come back as a float from a dumped state, whose bytes would then differ.
+            object.__setattr__(self, name, float(getattr(self, name)))
         if not self.threshold > 0 or not self.escalation > 1:
             raise ValueError("threshold must be above 0, escalation above 1")
         if self.effect_nanousd < 0 or not self.effect_share >= 0:

@@ -78,7 +78,7 @@ class Usual(Struct, array_like=True):
         expected = math.expm1(max(0.0, usual)) * offset
         if warm:
             counted = min(float(amount), BUSIEST * self.mean)
-            self.mean += _MEAN_RATE * (counted - self.mean)
+            self.mean += max(_MEAN_RATE, 1 / (self.hours + 1)) * (counted - self.mean)
             self.bias += _BIAS_RATE * (counted - self.bias * expected) / (self.mean + 1.0)
         self.hours += 1
         return Reading(expected * self.bias, error / spread if warm else 0.0)
