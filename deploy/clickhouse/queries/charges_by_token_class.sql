@@ -51,8 +51,8 @@ FROM
       AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
       AND (empty({users:Array(String)}) OR user IN {users:Array(String)})
       AND (empty({statuses:Array(String)}) OR status IN {statuses:Array(String)})
-      AND (empty({tag_names:Array(String)}) OR arrayAll(
-          (tag, allowed) -> has(allowed, tags[tag]), {tag_names:Array(String)}, {tag_values:Array(Array(String))}))
+      AND (empty({tag_names:Array(String)}) OR arrayAll((tag, allowed) -> has(allowed, tags[tag]),
+          {tag_names:Array(String)}, {tag_values:Array(Array(String))}))
 ) AS parts
 GROUP BY current
 ORDER BY current

@@ -1,7 +1,7 @@
--- spend_by_token_class: what an organization spent in a period on input, cache reads, cache writes and output, and the
--- tokens of each, in one row (current 1), beside an earlier period (current 0). Input tokens include those of the
--- cache; the cost of input does not. Costs that came without classes (stated by the provider, estimates, corrections)
--- are in cost_nanousd alone.
+-- spend_by_token_class: what an organization spent in a period on input, cache reads, cache writes and output, and
+-- the tokens of each, in one row (current 1), beside an earlier period (current 0). Input tokens include those of
+-- the cache; the cost of input does not. Costs that came without classes (stated by the provider, estimates,
+-- corrections) are in cost_nanousd alone.
 -- parameter organization String: whose spending
 -- parameter start_ms Int64: from this instant, in UTC milliseconds
 -- parameter end_ms Int64: until before this instant

@@ -21,7 +21,11 @@ WITH
     toDate(since + INTERVAL 86399999 MILLISECOND, 'UTC') AS first_day,
     toDate(until, 'UTC') AS end_day,
     toDate(previous_since + INTERVAL 86399999 MILLISECOND, 'UTC') AS previous_first_day,
-    toDate(previous_until, 'UTC') AS previous_end_day
+    toDate(previous_until, 'UTC') AS previous_end_day,
+    toDateTime(first_day, 'UTC') AS first_midnight,
+    toDateTime(end_day, 'UTC') AS end_midnight,
+    toDateTime(previous_first_day, 'UTC') AS previous_first_midnight,
+    toDateTime(previous_end_day, 'UTC') AS previous_end_midnight
 SELECT
     place > {top:UInt32} AS rest,
     if(rest, '', ranked.parent) AS parent,
@@ -82,9 +86,10 @@ FROM
                 reasoning_tokens
             FROM charges
             WHERE organization = {organization:String}
-              AND (charged_at >= since AND charged_at < until AND (toDate(charged_at, 'UTC') < first_day OR toDate(charged_at, 'UTC') >= end_day)
+              AND (charged_at >= since AND charged_at < until
+                   AND (charged_at < first_midnight OR charged_at >= end_midnight)
                   OR charged_at >= previous_since AND charged_at < previous_until
-                  AND (toDate(charged_at, 'UTC') < previous_first_day OR toDate(charged_at, 'UTC') >= previous_end_day))
+                  AND (charged_at < previous_first_midnight OR charged_at >= previous_end_midnight))
               AND (empty({projects:Array(String)}) OR project IN {projects:Array(String)})
               AND (empty({teams:Array(String)}) OR team IN {teams:Array(String)})
               AND (empty({models:Array(String)}) OR model IN {models:Array(String)})

@@ -10,8 +10,10 @@ from services.core.attribution import By, Filter, QuestionError, SpendQuery
 from services.core.period import Period, windows
 from services.core.window import Window, WindowKind
 
-BUCKETS_MAX: Final = 10_000
+BUCKETS_MAX: Final = 3_000
 HOUR_MS: Final = 3_600_000
+LAST_CHARGE_MS: Final = 4_102_444_800_000
+"""2100: no charge is later, and ClickHouse's dates and times reach a little further only."""
 
 BY_HOUR: Final = frozenset((By.PROJECT, By.TEAM, By.PROVIDER, By.MODEL))
 """What the roll-up by hour knows of a charge."""
@@ -79,13 +81,18 @@ def buckets_of(period: Period, kind: WindowKind) -> list[Window]:
 
 
 def _scope(query: SpendQuery, period: Period) -> dict[str, Any]:
-    return {"organization": query.organization, "start_ms": period.start_ms, "end_ms": period.end_ms}
+    return {"organization": query.organization, "start_ms": _known(period.start_ms), "end_ms": _known(period.end_ms)}
 
 
 def _previous(compare: Period | None) -> dict[str, int]:
     if compare is None:
         return {"previous_start_ms": 0, "previous_end_ms": 0}
-    return {"previous_start_ms": compare.start_ms, "previous_end_ms": compare.end_ms}
+    return {"previous_start_ms": _known(compare.start_ms), "previous_end_ms": _known(compare.end_ms)}
+
+
+def _known(at_ms: int) -> int:
+    """Where ClickHouse's own times end, so do all charges."""
+    return min(at_ms, LAST_CHARGE_MS)
 
 
 def _only(filters: Sequence[Filter], known: frozenset[By] | None = None) -> dict[str, Any]:
