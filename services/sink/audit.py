@@ -87,7 +87,9 @@ def _sequences(client: Client) -> Iterator[Check]:
 def _rollups(client: Client) -> Iterator[Check]:
     keys = ("project", "team", "provider", "model")
     yield _rollup(client, "spend_by_hour", "toDate(hour)", "charges", keys, (*MEASURES, *CLASS_COSTS))
+    yield _rollup(client, "spend_by_day", "day", "charges", (*keys, "status"), (*MEASURES, *CLASS_COSTS))
     yield _rollup(client, "spend_by_day_user", "day", "charges", ("user",))
+    yield _rollup(client, "spend_of_users", "day", "charges", ("user",))
     tagged = "charges ARRAY JOIN mapKeys(tags) AS tag, mapValues(tags) AS value"
     yield _rollup(client, "spend_by_day_tag", "day", tagged, ("tag", "value"))
 

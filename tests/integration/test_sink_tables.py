@@ -85,6 +85,7 @@ SELECT
     if(number % 3 = 0, '', concat('r', toString(intDiv(number, 6)))), 0
 FROM numbers(3000)
 """
+UNCONFIRMED_IN = ("charges", "spend_by_hour", "spend_by_day", "spend_by_day_user", "spend_of_users", "spend_by_day_tag")
 STILL_UNCONFIRMED = """
 WITH settled AS (SELECT organization, reservation FROM charges WHERE kind = 'adjustment' AND price_version != '')
 SELECT sum(cost_nanousd) FROM charges
@@ -101,7 +102,7 @@ def test_rows_from_before_a_migration_get_what_it_adds_once(clickhouse: str) -> 
         (expected,) = one_row(client, STILL_UNCONFIRMED)
         assert expected > 0
         for _ in range(2):
-            for table in ("charges", "spend_by_hour", "spend_by_day_user", "spend_by_day_tag"):
+            for table in UNCONFIRMED_IN:
                 assert one_row(client, f"SELECT sum(unconfirmed_nanousd) FROM {table}") == (expected,), table
             assert one_row(client, "SELECT sum(input_cost_nanousd) FROM spend_by_hour") == (4_000,)
             result = audit(client)
@@ -204,7 +205,7 @@ async def test_a_range_wider_than_the_blocks_of_the_server_is_still_one_insert(
             "SELECT table, partition, count() FROM system.parts WHERE database = currentDatabase() AND active "
             "AND (table = 'charges' OR table LIKE 'spend%') GROUP BY table, partition"
         ).result_rows
-        assert len(parts) == 4 * 2
+        assert len(parts) == 6 * 2
         assert {count for _, _, count in parts} == {1}, parts
         result = audit(client)
         assert result.exact, str(result)

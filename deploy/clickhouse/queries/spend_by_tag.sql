@@ -1,7 +1,7 @@
--- spend_by_tag: what an organization spent in a period by the values of one tag, the largest first, beside an earlier
--- period. Exact for any period: whole days (UTC) come from the roll-up, and what is left at the edges from the
--- charges. The roll-up knows no charges without the tag: theirs is all spending of those days less the tagged, under
--- the empty name.
+-- spend_by_tag: what an organization spent in a period by the values of one tag, the largest first, beside an
+-- earlier period. Exact for any period: whole days (UTC) come from the roll-up, and what is left at the edges from
+-- the charges. The roll-up knows no charges without the tag: theirs is all spending of those days less the tagged,
+-- under the empty name.
 -- parameter organization String: whose spending
 -- parameter start_ms Int64: from this instant, in UTC milliseconds
 -- parameter end_ms Int64: until before this instant
@@ -77,15 +77,14 @@ FROM
               AND (day >= first_day AND day < end_day OR day >= previous_first_day AND day < previous_end_day)
             UNION ALL
             SELECT
-                '' AS parent, '' AS name, 1 AS sign, hour >= first_midnight AS current,
-                cost_nanousd AS cost, requests, errors, unpriced, unconfirmed_nanousd,
-                toInt64(input_tokens) AS input_tokens, toInt64(output_tokens) AS output_tokens,
+                '' AS parent, '' AS name, 1 AS sign, day >= first_day AS current,
+                cost_nanousd AS cost, requests, if(status = 'ok', 0, requests) AS errors, unpriced,
+                unconfirmed_nanousd, toInt64(input_tokens) AS input_tokens, toInt64(output_tokens) AS output_tokens,
                 toInt64(cache_read_tokens) AS cache_read_tokens, toInt64(cache_write_tokens) AS cache_write_tokens,
                 toInt64(reasoning_tokens) AS reasoning_tokens
-            FROM spend_by_hour
+            FROM spend_by_day
             WHERE organization = {organization:String}
-              AND (hour >= first_midnight AND hour < end_midnight
-                   OR hour >= previous_first_midnight AND hour < previous_end_midnight)
+              AND (day >= first_day AND day < end_day OR day >= previous_first_day AND day < previous_end_day)
             UNION ALL
             SELECT
                 '' AS parent, tags[{tag:String}] AS name, 1 AS sign, charged_at >= since AS current,

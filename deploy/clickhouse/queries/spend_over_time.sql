@@ -55,6 +55,6 @@ FROM
 ) AS parts
 GROUP BY bucket
 ORDER BY bucket
--- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "edges":
---   [1793505600, 1793595600, 1794200400, 1794805200, 1795410000, 1796014800],
---   "projects": [], "teams": [], "providers": [], "models": []}
+-- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "edges": [1793505600,
+--   1793595600, 1794200400, 1794805200, 1795410000, 1796014800], "projects": [], "teams": [], "providers": [],
+--   "models": []}
