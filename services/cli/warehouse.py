@@ -20,7 +20,9 @@ from services.core.events import to_ms
 POLL_S = 0.25
 IN_VIEWS = """
 SELECT (SELECT sum(requests) FROM charges) = (SELECT sum(requests) FROM spend_by_hour)
+   AND (SELECT sum(requests) FROM charges) = (SELECT sum(requests) FROM spend_by_day)
    AND (SELECT sum(requests) FROM charges) = (SELECT sum(requests) FROM spend_by_day_user)
+   AND (SELECT sum(requests) FROM charges) = (SELECT sum(requests) FROM spend_of_users)
    AND (SELECT sum(requests * length(tags)) FROM charges) = (SELECT sum(requests) FROM spend_by_day_tag)
 """
 

@@ -71,6 +71,9 @@ class Dimension:
         return OVER_TIME.get(self.by)
 
 
+FEATURE: Final = Dimension(By.TAG, FEATURE_TAG)
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Only charges that have one of these values; the empty value is what has none. Several filters must all match."""
@@ -91,6 +94,8 @@ class SpendQuery:
     compare: Period | None = None
 
     def __post_init__(self) -> None:
+        if len({each.dimension for each in self.filters}) < len(self.filters):
+            raise QuestionError("each dimension has one filter, of all values that are wanted")
         if not 1 <= self.top <= TOP_MAX:
             raise QuestionError(f"top must be from 1 to {TOP_MAX}")
         if self.compare is not None and self.compare.end_ms > self.period.start_ms:
@@ -162,7 +167,7 @@ def without_comparison(row: SpendRow) -> SpendRow:
 def parse_dimension(text: str) -> Dimension:
     """`project`, `tag.cost-center`, `day` ...; `feature` is the tag of that name. Raises QuestionError."""
     if text == FEATURE_TAG:
-        return Dimension(By.TAG, FEATURE_TAG)
+        return FEATURE
     if text.startswith(TAG):
         tag = unquote(text.removeprefix(TAG))
         if not 1 <= len(tag) <= TEXT_MAX:

@@ -20,7 +20,9 @@ MEASURES = (
     "cache_read_tokens",
     "cache_write_tokens",
     "reasoning_tokens",
+    "unconfirmed_nanousd",
 )
+CLASS_COSTS = ("input_cost_nanousd", "cache_read_cost_nanousd", "cache_write_cost_nanousd", "output_cost_nanousd")
 
 # Raw rows leave 25 months after they were recorded; the last 24 are whole.
 _WHOLE = "now() - INTERVAL 24 MONTH"
@@ -83,19 +85,24 @@ def _sequences(client: Client) -> Iterator[Check]:
 
 
 def _rollups(client: Client) -> Iterator[Check]:
-    yield _rollup(client, "spend_by_hour", "toDate(hour)", "charges", ("project", "team", "provider", "model"))
+    keys = ("project", "team", "provider", "model")
+    yield _rollup(client, "spend_by_hour", "toDate(hour)", "charges", keys, (*MEASURES, *CLASS_COSTS))
+    yield _rollup(client, "spend_by_day", "day", "charges", (*keys, "status"), (*MEASURES, *CLASS_COSTS))
     yield _rollup(client, "spend_by_day_user", "day", "charges", ("user",))
+    yield _rollup(client, "spend_of_users", "day", "charges", ("user",))
     tagged = "charges ARRAY JOIN mapKeys(tags) AS tag, mapValues(tags) AS value"
     yield _rollup(client, "spend_by_day_tag", "day", tagged, ("tag", "value"))
 
 
-def _rollup(client: Client, table: str, day: str, source: str, keys: Sequence[str]) -> Check:
+def _rollup(
+    client: Client, table: str, day: str, source: str, keys: Sequence[str], measures: Sequence[str] = MEASURES
+) -> Check:
     """Every sum of every organization, day and key must be the sum over the raw rows."""
     by = ", ".join(["organization", "at_day", *keys])
-    raw_sums = ", ".join(f"sum(ifNull(charges.{name}, 0)) AS {name}" for name in MEASURES)
-    sums = ", ".join(f"sum({table}.{name}) AS {name}" for name in MEASURES)
-    nothing = " AND ".join(f"{name} = 0" for name in MEASURES)
-    columns = ", ".join(MEASURES)
+    raw_sums = ", ".join(f"sum(ifNull(charges.{name}, 0)) AS {name}" for name in measures)
+    sums = ", ".join(f"sum({table}.{name}) AS {name}" for name in measures)
+    nothing = " AND ".join(f"{name} = 0" for name in measures)
+    columns = ", ".join(measures)
     result = client.query(
         f"""
         WITH

@@ -73,6 +73,47 @@ async def test_migrations_may_be_applied_by_two_at_once(clickhouse: str) -> None
     assert migrate(clickhouse, migrations) == ()
 
 
+OLD_CHARGES = """
+INSERT INTO charges
+(
+    charge, sequence, kind, organization, project, user, model, tags, cost_nanousd, requests, input_tokens,
+    input_cost_nanousd, price_version, charged_at, recorded_at, reservation, ledger_partition
+)
+SELECT
+    toString(number), number + 1, ['usage', 'unconfirmed', 'adjustment'][1 + number % 3],
+    concat('org-', toString(intDiv(number, 3) % 2)), 'search', concat('user-', toString(number % 7)), 'gpt-4o',
+    map('feature', toString(number % 5)), if(number % 3 = 2, -3, 10 + number % 90), number % 3 != 2, 100,
+    if(number % 3 = 0, 4, 0), if(number % 30 = 2, '', 'v'),
+    toDateTime64('2026-11-20 00:00:00', 3, 'UTC') + toIntervalMinute(number), now64(3),
+    if(number % 3 = 0, '', concat('r', toString(intDiv(number, 6)))), 0
+FROM numbers(3000)
+"""
+UNCONFIRMED_IN = ("charges", "spend_by_hour", "spend_by_day", "spend_by_day_user", "spend_of_users", "spend_by_day_tag")
+STILL_UNCONFIRMED = """
+WITH settled AS (SELECT organization, reservation FROM charges WHERE kind = 'adjustment' AND price_version != '')
+SELECT sum(cost_nanousd) FROM charges
+WHERE kind = 'unconfirmed' AND (organization, reservation) NOT IN settled
+"""
+
+
+def test_rows_from_before_a_migration_get_what_it_adds_once(clickhouse: str) -> None:
+    migrations = read_migrations(MIGRATIONS)
+    migrate(clickhouse, migrations[:4])
+    with open_client(clickhouse) as client:
+        client.command(OLD_CHARGES)
+        migrate(clickhouse, migrations[:5])
+        (expected,) = one_row(client, STILL_UNCONFIRMED)
+        assert expected > 0
+        for _ in range(2):
+            for table in UNCONFIRMED_IN:
+                assert one_row(client, f"SELECT sum(unconfirmed_nanousd) FROM {table}") == (expected,), table
+            assert one_row(client, "SELECT sum(input_cost_nanousd) FROM spend_by_hour") == (4_000,)
+            result = audit(client)
+            assert result.exact, str(result)
+            client.command("TRUNCATE TABLE schema_migrations")  # as if it had been interrupted right before its end
+            migrate(clickhouse, migrations[:5])
+
+
 def test_an_interrupted_migration_is_finished(clickhouse: str) -> None:
     migrations = read_migrations(MIGRATIONS)
     migrate(clickhouse, migrations[:-1])
@@ -176,7 +217,7 @@ async def test_a_range_wider_than_the_blocks_of_the_server_is_still_one_insert(
             "SELECT table, partition, count() FROM system.parts WHERE database = currentDatabase() AND active "
             "AND (table = 'charges' OR table LIKE 'spend%') GROUP BY table, partition"
         ).result_rows
-        assert len(parts) == 4 * 2
+        assert len(parts) == 6 * 2
         assert {count for _, _, count in parts} == {1}, parts
         result = audit(client)
         assert result.exact, str(result)

@@ -1,12 +1,12 @@
--- charges_by_dimension: what an organization spent in a period by project, team, user, provider, model or status, of
--- charges that match any filters, the largest first, beside an earlier period. Reads the charges themselves: where
--- roll-ups can answer, spend_by_dimension and spend_by_user say the same and are faster.
+-- charges_by_dimension: what an organization spent in a period by project, team, user, feature, provider, model or
+-- status, of charges that match any filters, the largest first, beside an earlier period. Reads the charges
+-- themselves: where roll-ups can answer, spend_by_dimension and spend_by_user say the same and are faster.
 -- parameter organization String: whose spending
 -- parameter start_ms Int64: from this instant, in UTC milliseconds
 -- parameter end_ms Int64: until before this instant
 -- parameter previous_start_ms Int64: the earlier period to compare with, over by `start_ms`; 0 for none
 -- parameter previous_end_ms Int64: its end; 0 for none
--- parameter by Identifier: project, team, user, provider, model or status
+-- parameter by Identifier: project, team, user, feature, provider, model or status
 -- parameter parent Identifier: organization; or project, to keep teams of one name in different projects apart
 -- parameter projects Array(String): only these projects, '' being what has none; [] for all. So with the next ones
 -- parameter teams Array(String): only teams of these names, in whichever project
@@ -14,6 +14,7 @@
 -- parameter models Array(String): only these models
 -- parameter users Array(String): only these users
 -- parameter statuses Array(String): only these: ok, error, cancelled
+-- parameter features Array(String): only charges of these features, which is the tag `feature`
 -- parameter tag_names Array(String): only charges on which each of these tags ...
 -- parameter tag_values Array(Array(String)): ... has one of these values, tag by tag; '' also matches where there is
 --   no such tag
@@ -79,8 +80,9 @@ FROM
               AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
               AND (empty({users:Array(String)}) OR user IN {users:Array(String)})
               AND (empty({statuses:Array(String)}) OR status IN {statuses:Array(String)})
-              AND (empty({tag_names:Array(String)}) OR arrayAll(
-                  (tag, allowed) -> has(allowed, tags[tag]), {tag_names:Array(String)}, {tag_values:Array(Array(String))}))
+              AND (empty({features:Array(String)}) OR feature IN {features:Array(String)})
+              AND (empty({tag_names:Array(String)}) OR arrayAll((tag, allowed) -> has(allowed, tags[tag]),
+                  {tag_names:Array(String)}, {tag_values:Array(Array(String))}))
         ) AS parts
         GROUP BY parts.parent, parts.name
     )
@@ -90,4 +92,4 @@ ORDER BY rest, cost_nanousd DESC, parent, name
 -- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "previous_start_ms":
 --   1790827200000, "previous_end_ms": 1793505600000, "by": "model", "parent": "organization", "projects":
 --   ["search"], "teams": [], "providers": [], "models": [], "users": [], "statuses": ["ok"], "tag_names": [],
---   "tag_values": [], "top": 20}
+--   "tag_values": [], "top": 20, "features": []}

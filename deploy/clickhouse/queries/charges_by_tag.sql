@@ -1,6 +1,6 @@
--- charges_by_tag: what an organization spent in a period by the values of one tag, of charges that match any filters,
--- the largest first, beside an earlier period. Reads the charges themselves; without filters, spend_by_tag is faster.
--- The name is empty where a charge has no such tag.
+-- charges_by_tag: what an organization spent in a period by the values of one tag, of charges that match any
+-- filters, the largest first, beside an earlier period. Reads the charges themselves; without filters, spend_by_tag
+-- is faster. The name is empty where a charge has no such tag.
 -- parameter organization String: whose spending
 -- parameter start_ms Int64: from this instant, in UTC milliseconds
 -- parameter end_ms Int64: until before this instant
@@ -13,6 +13,7 @@
 -- parameter models Array(String): only these models
 -- parameter users Array(String): only these users
 -- parameter statuses Array(String): only these: ok, error, cancelled
+-- parameter features Array(String): only charges of these features, which is the tag `feature`
 -- parameter tag_names Array(String): only charges on which each of these tags ...
 -- parameter tag_values Array(Array(String)): ... has one of these values, tag by tag; '' also matches where there is
 --   no such tag
@@ -78,8 +79,9 @@ FROM
               AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
               AND (empty({users:Array(String)}) OR user IN {users:Array(String)})
               AND (empty({statuses:Array(String)}) OR status IN {statuses:Array(String)})
-              AND (empty({tag_names:Array(String)}) OR arrayAll(
-                  (tag, allowed) -> has(allowed, tags[tag]), {tag_names:Array(String)}, {tag_values:Array(Array(String))}))
+              AND (empty({features:Array(String)}) OR feature IN {features:Array(String)})
+              AND (empty({tag_names:Array(String)}) OR arrayAll((tag, allowed) -> has(allowed, tags[tag]),
+                  {tag_names:Array(String)}, {tag_values:Array(Array(String))}))
         ) AS parts
         GROUP BY parts.parent, parts.name
     )
@@ -87,5 +89,6 @@ FROM
 GROUP BY rest, parent, name
 ORDER BY rest, cost_nanousd DESC, parent, name
 -- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "previous_start_ms":
---   1790827200000, "previous_end_ms": 1793505600000, "tag": "feature", "projects": ["search"], "teams": [],
---   "providers": [], "models": [], "users": [], "statuses": ["ok"], "tag_names": [], "tag_values": [], "top": 20}
+--   1790827200000, "previous_end_ms": 1793505600000, "tag": "customer", "projects": ["search"], "teams": [],
+--   "providers": [], "models": [], "users": [], "statuses": ["ok"], "tag_names": [], "tag_values": [], "top":
+--   20, "features": []}

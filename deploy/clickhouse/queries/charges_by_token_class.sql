@@ -10,6 +10,7 @@
 -- parameter models Array(String): only these models
 -- parameter users Array(String): only these users
 -- parameter statuses Array(String): only these: ok, error, cancelled
+-- parameter features Array(String): only charges of these features, which is the tag `feature`
 -- parameter tag_names Array(String): only charges on which each of these tags ...
 -- parameter tag_values Array(Array(String)): ... has one of these values, tag by tag; '' also matches where there is
 --   no such tag
@@ -51,11 +52,12 @@ FROM
       AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
       AND (empty({users:Array(String)}) OR user IN {users:Array(String)})
       AND (empty({statuses:Array(String)}) OR status IN {statuses:Array(String)})
-      AND (empty({tag_names:Array(String)}) OR arrayAll(
-          (tag, allowed) -> has(allowed, tags[tag]), {tag_names:Array(String)}, {tag_values:Array(Array(String))}))
+      AND (empty({features:Array(String)}) OR feature IN {features:Array(String)})
+      AND (empty({tag_names:Array(String)}) OR arrayAll((tag, allowed) -> has(allowed, tags[tag]),
+          {tag_names:Array(String)}, {tag_values:Array(Array(String))}))
 ) AS parts
 GROUP BY current
 ORDER BY current
 -- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "previous_start_ms":
 --   1790827200000, "previous_end_ms": 1793505600000, "projects": [], "teams": [], "providers": [], "models": [],
---   "users": ["user-7"], "statuses": [], "tag_names": [], "tag_values": []}
+--   "users": ["user-7"], "statuses": [], "tag_names": [], "tag_values": [], "features": []}

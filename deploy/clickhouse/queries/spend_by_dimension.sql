@@ -1,27 +1,32 @@
--- spend_by_dimension: what an organization spent in a period by project, team, provider or model, the largest first,
--- beside what the same names had spent in an earlier period. Exact for any period: whole hours (UTC) come from the
--- roll-up, and what is left at the edges from the charges. The name is empty where a charge has none.
+-- spend_by_dimension: what an organization spent in a period by project, team, provider, model or status, the
+-- largest first, beside what the same names had spent in an earlier period. Exact for any period: whole days (UTC)
+-- come from the roll-up, and what is left at the edges from the charges. The name is empty where a charge has none.
 -- parameter organization String: whose spending
 -- parameter start_ms Int64: from this instant, in UTC milliseconds
 -- parameter end_ms Int64: until before this instant
 -- parameter previous_start_ms Int64: the earlier period to compare with, over by `start_ms`; 0 for none
 -- parameter previous_end_ms Int64: its end; 0 for none
--- parameter by Identifier: project, team, provider or model
+-- parameter by Identifier: project, team, provider, model or status
 -- parameter parent Identifier: organization; or project, to keep teams of one name in different projects apart
 -- parameter projects Array(String): only these projects, '' being what has none; [] for all. So with the next ones
 -- parameter teams Array(String): only teams of these names, in whichever project
 -- parameter providers Array(String): only these providers
 -- parameter models Array(String): only these models
+-- parameter statuses Array(String): only these: ok, error, cancelled
 -- parameter top UInt32: how many names get a row of their own; the last row is the rest of them together
 WITH
     fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC') AS since,
     fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC') AS until,
     fromUnixTimestamp64Milli({previous_start_ms:Int64}, 'UTC') AS previous_since,
     fromUnixTimestamp64Milli({previous_end_ms:Int64}, 'UTC') AS previous_until,
-    toStartOfHour(since + INTERVAL 3599999 MILLISECOND) AS first_hour,
-    toStartOfHour(until) AS end_hour,
-    toStartOfHour(previous_since + INTERVAL 3599999 MILLISECOND) AS previous_first_hour,
-    toStartOfHour(previous_until) AS previous_end_hour
+    toDate(since + INTERVAL 86399999 MILLISECOND, 'UTC') AS first_day,
+    toDate(until, 'UTC') AS end_day,
+    toDate(previous_since + INTERVAL 86399999 MILLISECOND, 'UTC') AS previous_first_day,
+    toDate(previous_until, 'UTC') AS previous_end_day,
+    toDateTime(first_day, 'UTC') AS first_midnight,
+    toDateTime(end_day, 'UTC') AS end_midnight,
+    toDateTime(previous_first_day, 'UTC') AS previous_first_midnight,
+    toDateTime(previous_end_day, 'UTC') AS previous_end_midnight
 SELECT
     place > {top:UInt32} AS rest,
     if(rest, '', ranked.parent) AS parent,
@@ -64,16 +69,18 @@ FROM
         FROM
         (
             SELECT
-                {parent:Identifier} AS parent, {by:Identifier} AS name, hour >= first_hour AS current,
-                cost_nanousd AS cost, requests, errors, unpriced, unconfirmed_nanousd, input_tokens, output_tokens,
-                cache_read_tokens, cache_write_tokens, reasoning_tokens
-            FROM spend_by_hour
+                {parent:Identifier} AS parent, {by:Identifier} AS name, day >= first_day AS current,
+                cost_nanousd AS cost, requests, if(status = 'ok', 0, requests) AS errors, unpriced,
+                unconfirmed_nanousd, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+                reasoning_tokens
+            FROM spend_by_day
             WHERE organization = {organization:String}
-              AND (hour >= first_hour AND hour < end_hour OR hour >= previous_first_hour AND hour < previous_end_hour)
+              AND (day >= first_day AND day < end_day OR day >= previous_first_day AND day < previous_end_day)
               AND (empty({projects:Array(String)}) OR project IN {projects:Array(String)})
               AND (empty({teams:Array(String)}) OR team IN {teams:Array(String)})
               AND (empty({providers:Array(String)}) OR provider IN {providers:Array(String)})
               AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
+              AND (empty({statuses:Array(String)}) OR status IN {statuses:Array(String)})
             UNION ALL
             SELECT
                 {parent:Identifier} AS parent, {by:Identifier} AS name, charged_at >= since AS current,
@@ -82,13 +89,15 @@ FROM
                 reasoning_tokens
             FROM charges
             WHERE organization = {organization:String}
-              AND (charged_at >= since AND charged_at < until AND (charged_at < first_hour OR charged_at >= end_hour)
-                  OR charged_at >= previous_since AND charged_at < previous_until
-                  AND (charged_at < previous_first_hour OR charged_at >= previous_end_hour))
+              AND (charged_at >= since AND charged_at < until
+                   AND (charged_at < first_midnight OR charged_at >= end_midnight)
+                   OR charged_at >= previous_since AND charged_at < previous_until
+                   AND (charged_at < previous_first_midnight OR charged_at >= previous_end_midnight))
               AND (empty({projects:Array(String)}) OR project IN {projects:Array(String)})
               AND (empty({teams:Array(String)}) OR team IN {teams:Array(String)})
               AND (empty({providers:Array(String)}) OR provider IN {providers:Array(String)})
               AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
+              AND (empty({statuses:Array(String)}) OR status IN {statuses:Array(String)})
         ) AS parts
         GROUP BY parts.parent, parts.name
     )
@@ -97,4 +106,4 @@ GROUP BY rest, parent, name
 ORDER BY rest, cost_nanousd DESC, parent, name
 -- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "previous_start_ms":
 --   1790827200000, "previous_end_ms": 1793505600000, "by": "team", "parent": "project", "projects": [], "teams":
---   [], "providers": [], "models": [], "top": 20}
+--   [], "providers": [], "models": [], "statuses": [], "top": 20}

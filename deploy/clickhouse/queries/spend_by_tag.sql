@@ -1,7 +1,7 @@
--- spend_by_tag: what an organization spent in a period by the values of one tag, the largest first, beside an earlier
--- period. Exact for any period: whole days (UTC) come from the roll-up, and what is left at the edges from the
--- charges. The roll-up knows no charges without the tag: theirs is all spending of those days less the tagged, under
--- the empty name.
+-- spend_by_tag: what an organization spent in a period by the values of one tag, the largest first, beside an
+-- earlier period. Exact for any period: whole days (UTC) come from the roll-up, and what is left at the edges from
+-- the charges. The roll-up knows no charges without the tag: theirs is all spending of those days less the tagged,
+-- under the empty name.
 -- parameter organization String: whose spending
 -- parameter start_ms Int64: from this instant, in UTC milliseconds
 -- parameter end_ms Int64: until before this instant
@@ -17,7 +17,11 @@ WITH
     toDate(since + INTERVAL 86399999 MILLISECOND, 'UTC') AS first_day,
     toDate(until, 'UTC') AS end_day,
     toDate(previous_since + INTERVAL 86399999 MILLISECOND, 'UTC') AS previous_first_day,
-    toDate(previous_until, 'UTC') AS previous_end_day
+    toDate(previous_until, 'UTC') AS previous_end_day,
+    toDateTime(first_day, 'UTC') AS first_midnight,
+    toDateTime(end_day, 'UTC') AS end_midnight,
+    toDateTime(previous_first_day, 'UTC') AS previous_first_midnight,
+    toDateTime(previous_end_day, 'UTC') AS previous_end_midnight
 SELECT
     place > {top:UInt32} AS rest,
     if(rest, '', ranked.parent) AS parent,
@@ -60,7 +64,8 @@ FROM
         FROM
         (
             SELECT
-                '' AS parent, arrayJoin([value, '']) AS name, if(name = value, 1, -1) AS sign, day >= first_day AS current,
+                '' AS parent, arrayJoin([value, '']) AS name, if(name = value, 1, -1) AS sign,
+                day >= first_day AS current,
                 sign * cost_nanousd AS cost, sign * requests AS requests, sign * errors AS errors,
                 sign * unpriced AS unpriced, sign * unconfirmed_nanousd AS unconfirmed_nanousd,
                 sign * toInt64(input_tokens) AS input_tokens, sign * toInt64(output_tokens) AS output_tokens,
@@ -72,15 +77,14 @@ FROM
               AND (day >= first_day AND day < end_day OR day >= previous_first_day AND day < previous_end_day)
             UNION ALL
             SELECT
-                '' AS parent, '' AS name, 1 AS sign, toDate(hour, 'UTC') >= first_day AS current,
-                cost_nanousd AS cost, requests, errors, unpriced, unconfirmed_nanousd,
-                toInt64(input_tokens) AS input_tokens, toInt64(output_tokens) AS output_tokens,
+                '' AS parent, '' AS name, 1 AS sign, day >= first_day AS current,
+                cost_nanousd AS cost, requests, if(status = 'ok', 0, requests) AS errors, unpriced,
+                unconfirmed_nanousd, toInt64(input_tokens) AS input_tokens, toInt64(output_tokens) AS output_tokens,
                 toInt64(cache_read_tokens) AS cache_read_tokens, toInt64(cache_write_tokens) AS cache_write_tokens,
                 toInt64(reasoning_tokens) AS reasoning_tokens
-            FROM spend_by_hour
+            FROM spend_by_day
             WHERE organization = {organization:String}
-              AND (hour >= toDateTime(first_day, 'UTC') AND hour < toDateTime(end_day, 'UTC')
-                   OR hour >= toDateTime(previous_first_day, 'UTC') AND hour < toDateTime(previous_end_day, 'UTC'))
+              AND (day >= first_day AND day < end_day OR day >= previous_first_day AND day < previous_end_day)
             UNION ALL
             SELECT
                 '' AS parent, tags[{tag:String}] AS name, 1 AS sign, charged_at >= since AS current,
@@ -91,9 +95,9 @@ FROM
             FROM charges
             WHERE organization = {organization:String}
               AND (charged_at >= since AND charged_at < until
-                   AND (toDate(charged_at, 'UTC') < first_day OR toDate(charged_at, 'UTC') >= end_day)
+                   AND (charged_at < first_midnight OR charged_at >= end_midnight)
                    OR charged_at >= previous_since AND charged_at < previous_until
-                   AND (toDate(charged_at, 'UTC') < previous_first_day OR toDate(charged_at, 'UTC') >= previous_end_day))
+                   AND (charged_at < previous_first_midnight OR charged_at >= previous_end_midnight))
         ) AS parts
         GROUP BY parts.parent, parts.name
         HAVING name != '' OR cost_nanousd != 0 OR requests != 0 OR unpriced != 0 OR input_tokens != 0

@@ -1,7 +1,7 @@
--- spend_by_token_class: what an organization spent in a period on input, cache reads, cache writes and output, and the
--- tokens of each, in one row (current 1), beside an earlier period (current 0). Input tokens include those of the
--- cache; the cost of input does not. Costs that came without classes (stated by the provider, estimates, corrections)
--- are in cost_nanousd alone.
+-- spend_by_token_class: what an organization spent in a period on input, cache reads, cache writes and output, and
+-- the tokens of each, in one row (current 1), beside an earlier period (current 0). Input tokens include those of
+-- the cache; the cost of input does not. Costs that came without classes (stated by the provider, estimates,
+-- corrections) are in cost_nanousd alone.
 -- parameter organization String: whose spending
 -- parameter start_ms Int64: from this instant, in UTC milliseconds
 -- parameter end_ms Int64: until before this instant
@@ -11,15 +11,20 @@
 -- parameter teams Array(String): only teams of these names, in whichever project
 -- parameter providers Array(String): only these providers
 -- parameter models Array(String): only these models
+-- parameter statuses Array(String): only these: ok, error, cancelled
 WITH
     fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC') AS since,
     fromUnixTimestamp64Milli({end_ms:Int64}, 'UTC') AS until,
     fromUnixTimestamp64Milli({previous_start_ms:Int64}, 'UTC') AS previous_since,
     fromUnixTimestamp64Milli({previous_end_ms:Int64}, 'UTC') AS previous_until,
-    toStartOfHour(since + INTERVAL 3599999 MILLISECOND) AS first_hour,
-    toStartOfHour(until) AS end_hour,
-    toStartOfHour(previous_since + INTERVAL 3599999 MILLISECOND) AS previous_first_hour,
-    toStartOfHour(previous_until) AS previous_end_hour
+    toDate(since + INTERVAL 86399999 MILLISECOND, 'UTC') AS first_day,
+    toDate(until, 'UTC') AS end_day,
+    toDate(previous_since + INTERVAL 86399999 MILLISECOND, 'UTC') AS previous_first_day,
+    toDate(previous_until, 'UTC') AS previous_end_day,
+    toDateTime(first_day, 'UTC') AS first_midnight,
+    toDateTime(end_day, 'UTC') AS end_midnight,
+    toDateTime(previous_first_day, 'UTC') AS previous_first_midnight,
+    toDateTime(previous_end_day, 'UTC') AS previous_end_midnight
 SELECT
     current,
     sum(parts.requests) AS requests,
@@ -39,17 +44,18 @@ SELECT
 FROM
 (
     SELECT
-        hour >= first_hour AS current,
-        cost_nanousd AS cost, requests, errors, unpriced, unconfirmed_nanousd, input_tokens, output_tokens,
-        cache_read_tokens, cache_write_tokens, reasoning_tokens, input_cost_nanousd, cache_read_cost_nanousd,
-        cache_write_cost_nanousd, output_cost_nanousd
-    FROM spend_by_hour
+        day >= first_day AS current,
+        cost_nanousd AS cost, requests, if(status = 'ok', 0, requests) AS errors, unpriced,
+        unconfirmed_nanousd, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens,
+        input_cost_nanousd, cache_read_cost_nanousd, cache_write_cost_nanousd, output_cost_nanousd
+    FROM spend_by_day
     WHERE organization = {organization:String}
-      AND (hour >= first_hour AND hour < end_hour OR hour >= previous_first_hour AND hour < previous_end_hour)
+      AND (day >= first_day AND day < end_day OR day >= previous_first_day AND day < previous_end_day)
       AND (empty({projects:Array(String)}) OR project IN {projects:Array(String)})
       AND (empty({teams:Array(String)}) OR team IN {teams:Array(String)})
       AND (empty({providers:Array(String)}) OR provider IN {providers:Array(String)})
       AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
+      AND (empty({statuses:Array(String)}) OR status IN {statuses:Array(String)})
     UNION ALL
     SELECT
         charged_at >= since AS current,
@@ -58,15 +64,18 @@ FROM
         input_cost_nanousd, cache_read_cost_nanousd, cache_write_cost_nanousd, output_cost_nanousd
     FROM charges
     WHERE organization = {organization:String}
-      AND (charged_at >= since AND charged_at < until AND (charged_at < first_hour OR charged_at >= end_hour)
-          OR charged_at >= previous_since AND charged_at < previous_until
-          AND (charged_at < previous_first_hour OR charged_at >= previous_end_hour))
+      AND (charged_at >= since AND charged_at < until
+           AND (charged_at < first_midnight OR charged_at >= end_midnight)
+           OR charged_at >= previous_since AND charged_at < previous_until
+           AND (charged_at < previous_first_midnight OR charged_at >= previous_end_midnight))
       AND (empty({projects:Array(String)}) OR project IN {projects:Array(String)})
       AND (empty({teams:Array(String)}) OR team IN {teams:Array(String)})
       AND (empty({providers:Array(String)}) OR provider IN {providers:Array(String)})
       AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
+      AND (empty({statuses:Array(String)}) OR status IN {statuses:Array(String)})
 ) AS parts
 GROUP BY current
 ORDER BY current
 -- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "previous_start_ms":
---   1790827200000, "previous_end_ms": 1793505600000, "projects": [], "teams": [], "providers": [], "models": []}
+--   1790827200000, "previous_end_ms": 1793505600000, "projects": [], "teams": [], "providers": [], "models": [],
+--   "statuses": []}

@@ -1,17 +1,12 @@
--- spend_by_user: what an organization spent in a period by user, or what some users spent by project, team or model,
--- the largest first, beside an earlier period. Exact for any period: whole days (UTC) come from the roll-up, and what
--- is left at the edges from the charges. The name is empty where a charge has none.
+-- spend_by_user: what an organization spent in a period by user, the largest first, beside an earlier period. Exact
+-- for any period: whole days (UTC) come from the roll-up, and what is left at the edges from the charges. The name
+-- is empty where a charge has no user. charges_by_dimension knows projects, teams and models of users.
 -- parameter organization String: whose spending
 -- parameter start_ms Int64: from this instant, in UTC milliseconds
 -- parameter end_ms Int64: until before this instant
 -- parameter previous_start_ms Int64: the earlier period to compare with, over by `start_ms`; 0 for none
 -- parameter previous_end_ms Int64: its end; 0 for none
--- parameter by Identifier: user, project, team or model
--- parameter parent Identifier: organization; or project, to keep teams of one name in different projects apart
--- parameter projects Array(String): only these projects, '' being what has none; [] for all. So with the next ones
--- parameter teams Array(String): only teams of these names, in whichever project
--- parameter models Array(String): only these models
--- parameter users Array(String): only these users
+-- parameter users Array(String): only these users, '' being what has none; [] for all
 -- parameter top UInt32: how many names get a row of their own; the last row is the rest of them together
 WITH
     fromUnixTimestamp64Milli({start_ms:Int64}, 'UTC') AS since,
@@ -21,7 +16,11 @@ WITH
     toDate(since + INTERVAL 86399999 MILLISECOND, 'UTC') AS first_day,
     toDate(until, 'UTC') AS end_day,
     toDate(previous_since + INTERVAL 86399999 MILLISECOND, 'UTC') AS previous_first_day,
-    toDate(previous_until, 'UTC') AS previous_end_day
+    toDate(previous_until, 'UTC') AS previous_end_day,
+    toDateTime(first_day, 'UTC') AS first_midnight,
+    toDateTime(end_day, 'UTC') AS end_midnight,
+    toDateTime(previous_first_day, 'UTC') AS previous_first_midnight,
+    toDateTime(previous_end_day, 'UTC') AS previous_end_midnight
 SELECT
     place > {top:UInt32} AS rest,
     if(rest, '', ranked.parent) AS parent,
@@ -64,30 +63,25 @@ FROM
         FROM
         (
             SELECT
-                {parent:Identifier} AS parent, {by:Identifier} AS name, day >= first_day AS current,
+                '' AS parent, user AS name, day >= first_day AS current,
                 cost_nanousd AS cost, requests, errors, unpriced, unconfirmed_nanousd, input_tokens, output_tokens,
                 cache_read_tokens, cache_write_tokens, reasoning_tokens
-            FROM spend_by_day_user
+            FROM spend_of_users
             WHERE organization = {organization:String}
               AND (day >= first_day AND day < end_day OR day >= previous_first_day AND day < previous_end_day)
-              AND (empty({projects:Array(String)}) OR project IN {projects:Array(String)})
-              AND (empty({teams:Array(String)}) OR team IN {teams:Array(String)})
-              AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
               AND (empty({users:Array(String)}) OR user IN {users:Array(String)})
             UNION ALL
             SELECT
-                {parent:Identifier} AS parent, {by:Identifier} AS name, charged_at >= since AS current,
+                '' AS parent, user AS name, charged_at >= since AS current,
                 ifNull(charges.cost_nanousd, 0) AS cost, requests, if(status = 'ok', 0, requests) AS errors,
                 unpriced, unconfirmed_nanousd, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
                 reasoning_tokens
             FROM charges
             WHERE organization = {organization:String}
-              AND (charged_at >= since AND charged_at < until AND (toDate(charged_at, 'UTC') < first_day OR toDate(charged_at, 'UTC') >= end_day)
-                  OR charged_at >= previous_since AND charged_at < previous_until
-                  AND (toDate(charged_at, 'UTC') < previous_first_day OR toDate(charged_at, 'UTC') >= previous_end_day))
-              AND (empty({projects:Array(String)}) OR project IN {projects:Array(String)})
-              AND (empty({teams:Array(String)}) OR team IN {teams:Array(String)})
-              AND (empty({models:Array(String)}) OR model IN {models:Array(String)})
+              AND (charged_at >= since AND charged_at < until
+                   AND (charged_at < first_midnight OR charged_at >= end_midnight)
+                   OR charged_at >= previous_since AND charged_at < previous_until
+                   AND (charged_at < previous_first_midnight OR charged_at >= previous_end_midnight))
               AND (empty({users:Array(String)}) OR user IN {users:Array(String)})
         ) AS parts
         GROUP BY parts.parent, parts.name
@@ -96,5 +90,4 @@ FROM
 GROUP BY rest, parent, name
 ORDER BY rest, cost_nanousd DESC, parent, name
 -- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "previous_start_ms":
---   1790827200000, "previous_end_ms": 1793505600000, "by": "user", "parent": "organization", "projects": [],
---   "teams": [], "models": [], "users": [], "top": 20}
+--   1790827200000, "previous_end_ms": 1793505600000, "users": [], "top": 20}

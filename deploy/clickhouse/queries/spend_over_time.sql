@@ -1,6 +1,6 @@
--- spend_over_time: what an organization spent in each bucket of time (an hour, a day, a week ...), from the roll-up by
--- hour, and at the edges of the period from the charges. Exact when buckets begin at whole hours (UTC), as days do in
--- most time zones; else ask charges_over_time. Empty buckets have no row.
+-- spend_over_time: what an organization spent in each bucket of time (an hour, a day, a week ...), from the roll-up
+-- by hour, and at the edges of the period from the charges. Exact when buckets begin at whole hours (UTC), as days
+-- do in most time zones; else ask charges_over_time. Empty buckets have no row.
 -- parameter organization String: whose spending
 -- parameter start_ms Int64: from this instant, in UTC milliseconds
 -- parameter end_ms Int64: until before this instant
@@ -55,5 +55,6 @@ FROM
 ) AS parts
 GROUP BY bucket
 ORDER BY bucket
--- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "edges": [1793505600, 1793595600,
---   1794200400, 1794805200, 1795410000, 1796014800], "projects": [], "teams": [], "providers": [], "models": []}
+-- example: {"organization": "acme", "start_ms": 1793505600000, "end_ms": 1796101200000, "edges": [1793505600,
+--   1793595600, 1794200400, 1794805200, 1795410000, 1796014800], "projects": [], "teams": [], "providers": [],
+--   "models": []}
