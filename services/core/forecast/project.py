@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.core.forecast.calibration import Calibration
 from services.core.forecast.ensemble import combine
 from services.core.forecast.intervals import quantiles
 from services.core.forecast.projection import HIGH, LOW, MIDDLE, FanPoint, Projection
@@ -48,9 +49,12 @@ def _project_batch(
         yield from (_assemble(each, begin, end, as_of, _NOTHING, ()) for each in known)
         return
     panel = Panel.of(known, begin=begin, as_of=as_of)
-    ensemble = combine(panel, days, others=[(voice.name, voice.paths(known, days)) for voice in voices])
+    calibration = Calibration.shipped()
+    ensemble = combine(
+        panel, days, calibration.gate, others=[(voice.name, voice.paths(known, days)) for voice in voices]
+    )
     ahead = max(0, (begin - as_of).days)
-    to_come = _nanos(quantiles(panel, ensemble.paths[:, ahead:]))
+    to_come = _nanos(quantiles(panel, ensemble, calibration, ahead=ahead))
     for each, spread, models in zip(known, to_come, ensemble.models, strict=True):
         yield _assemble(each, begin, end, as_of, spread, models)
 

@@ -36,7 +36,7 @@ def weekday_level(panel: Panel, days: int, *, half_life_days: float = 28.0) -> F
     """A weekly profile times a level that forgets half of the past in so many days."""
     shape = profile(panel)
     weights = 0.5 ** (np.arange(panel.days - 1, -1, -1) / half_life_days) * panel.known
-    level: Floats = (weights * panel.amounts).sum(axis=1) / _at_least(
+    level: Floats = (weights * panel.amounts).sum(axis=1) / at_least(
         (weights * backwards(shape, panel.days)).sum(axis=1)
     )
     return cycle(shape, days) * level[:, None]
@@ -51,7 +51,7 @@ def profile(panel: Panel) -> Floats:
     weeks = recent.amounts.reshape(len(recent.amounts), -1, WEEK)
     mean = weeks.mean(axis=2, keepdims=True)
     whole = (recent.known.reshape(weeks.shape).all(axis=2) & (mean[:, :, 0] > 0))[:, :, None]
-    ratios = np.minimum(weeks / _at_least(mean), RATIO_MAX) * whole
+    ratios = np.minimum(weeks / at_least(mean), RATIO_MAX) * whole
     shape: Floats = (ratios.sum(axis=1) + PRIOR_WEEKS) / (whole.sum(axis=1) + PRIOR_WEEKS)
     total: Floats = shape.sum(axis=1, keepdims=True)
     return shape * (WEEK / total)
@@ -82,7 +82,7 @@ def _flat(level: Floats, days: int) -> Floats:
     return np.repeat(level[:, None], days, axis=1)
 
 
-def _at_least(values: Floats) -> Floats:
+def at_least(values: Floats) -> Floats:
     """Divisors that are never zero."""
     floored: Floats = np.maximum(values, np.finfo(np.float64).tiny)
     return floored

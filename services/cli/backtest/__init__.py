@@ -1,0 +1,1 @@
+"""How good the forecasts are: months whose end is known, and the calibration from other months."""
