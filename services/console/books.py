@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -131,6 +131,15 @@ class Book:
                 yield budget_scope(self.policy.organization, dict(budget.pattern))
 
 
+class _Entry(NamedTuple):
+    """A record of the balances changelog, read. Without an amount, the balance is removed."""
+
+    scope: str
+    label: str
+    amount: Amount | None
+    until_ms: int | None
+
+
 class Books:
     """Every organization. It is given the changelogs' records, and shows transactions whole once it has caught up."""
 
@@ -138,7 +147,7 @@ class Books:
         self.by_organization: dict[str, Book] = {}
         self.restored = False
         """Until then records apply as they come: compaction leaves one position at the very end."""
-        self._unfinished: defaultdict[int, list[tuple[bytes, bytes | None]]] = defaultdict(list)
+        self._unfinished: defaultdict[int, list[_Entry]] = defaultdict(list)
         self._leaving: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
         self._swept_ms = 0
         self.clock_ms = 0
@@ -152,16 +161,16 @@ class Books:
         """Apply a record of the balances changelog. Raises `msgspec.MsgspecError` and ValueError: it is none."""
         unfinished = self._unfinished[partition]
         if key == _POSITION:
-            waiting, unfinished[:] = unfinished[:], []
-            for each in waiting:
-                self._put(*each, now_ms)
             self.clock_ms = max(self.clock_ms, _decode_position(value or b"{}").clock_ms)
-        elif key.startswith(_RESERVED):
-            return
-        elif self.restored:
-            unfinished.append((key, value))
-        else:
-            self._put(key, value, now_ms)
+            for entry in unfinished:
+                self._put(entry, now_ms)
+            unfinished.clear()
+        elif not key.startswith(_RESERVED):
+            entry = _entry_of(key, value)
+            if self.restored:
+                unfinished.append(entry)
+            else:
+                self._put(entry, now_ms)
 
     def take_policy(self, value: bytes) -> None:
         """Put a policy in force. Raises `msgspec.MsgspecError` and ValueError: it cannot be read, the old one stays."""
@@ -182,18 +191,17 @@ class Books:
             for scope, label in self._leaving.pop(hour):
                 self._remove(scope, label)
 
-    def _put(self, key: bytes, value: bytes | None, now_ms: int) -> None:
-        scope, label = split_key(key.decode())
-        if value is None:
+    def _put(self, entry: _Entry, now_ms: int) -> None:
+        scope, label, amount, until_ms = entry
+        if amount is None:
             self._remove(scope, label)
             return
-        until_ms = _shown_until_ms(label, level_of(scope) in _CHARTED)
         if until_ms is not None and until_ms <= now_ms:
             return
         organization = dimensions_of(scope)["org"]
         book = self.by_organization.setdefault(organization, Book(CompiledPolicy.none(organization)))
         amounts = book.amounts.setdefault(scope, {})
-        known, amount = amounts.get(label), _decode_amount(value)
+        known = amounts.get(label)
         if known is None and until_ms is not None:
             self._leaving[-(-until_ms // HOUR_MS)].append((scope, label))
         # A changelog that is read again from its beginning repeats older values: the higher offset holds.
@@ -208,6 +216,14 @@ class Books:
             if not amounts:
                 del book.amounts[scope]
                 book.budgets.pop(scope, None)
+
+
+def _entry_of(key: bytes, value: bytes | None) -> _Entry:
+    scope, label = split_key(key.decode())
+    if "org" not in dimensions_of(scope):
+        raise ValueError(f"{scope[:80]!r} is no organization's scope")
+    until_ms = _shown_until_ms(label, level_of(scope) in _CHARTED)
+    return _Entry(scope, label, None if value is None else _decode_amount(value), until_ms)
 
 
 @lru_cache(maxsize=65_536)

@@ -48,11 +48,14 @@ class Fan:
 
 def sparkline(values: Sequence[int], *, width: int = SPARK_WIDTH, height: int = SPARK_HEIGHT) -> Spark:
     """A line through these values, the largest at the top; flat on the ground when all are zero."""
-    top = max(*values, 1) if values else 1
-    step = width / max(1, len(values) - 1)
-    points = [(n * step, height - 1.5 - max(0, value) * (height - 3) / top) for n, value in enumerate(values)]
-    line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) if points else ""
-    return Spark(line, f"{line}L{width} {height}L0 {height}Z" if points else "")
+    if not values:
+        return Spark("", "")
+    top, step = max(*values, 1), width / max(1, len(values) - 1)
+    heights = [round(height - 1.5 - max(0, value) * (height - 3) / top, 1) for value in values]
+    # A level stretch is drawn by its ends: most hours of most scopes are level, and pages are sent often.
+    bends = [n for n, y in enumerate(heights) if heights[max(0, n - 1) : n + 2] != [y] * 3]
+    line = "M" + "L".join(f"{n * step:.1f} {heights[n]}" for n in bends)
+    return Spark(line, f"{line}L{width} {height}L0 {height}Z")
 
 
 def fan_of(

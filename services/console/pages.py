@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
+from markupsafe import Markup
 
 from services.adapters.clock import now_ms
 from services.adapters.keys import Principal
@@ -139,7 +140,7 @@ class Pages:
         return view
 
     def _shown(
-        self, request: web.Request, principal: Principal, view: View, path: str, after: Mapping[str, str]
+        self, request: web.Request, principal: Principal, view: View, path: str, after: Mapping[str, Markup]
     ) -> web.Response:
         return self._renderer.live(request, view, after=after, live_path=path, **self._frame(principal))
 
@@ -151,7 +152,7 @@ class Pages:
             "caught_up": self._follower.caught_up,
         }
 
-    async def _past(self, scope: str, view: View) -> dict[str, str]:
+    async def _past(self, scope: str, view: View) -> dict[str, Markup]:
         """What a scope's page has from ClickHouse: who spent most in its month."""
         values, level = parse_scope(scope), level_of(scope)
         if level is Level.USER:
@@ -173,12 +174,12 @@ class Pages:
         told = {"month": month.label, "of": view.title}
         return {"past_spenders": await self._asked("past_spenders", told, ask)}
 
-    async def _asked(self, panel: str, told: Mapping[str, Any], ask: Callable[[], Awaitable[dict[str, Any]]]) -> str:
+    async def _asked(self, panel: str, told: Mapping[str, Any], ask: Callable[[], Awaitable[dict[str, Any]]]) -> Markup:
         """A panel of what ClickHouse knows; when it is away the panel says so, and the page goes on."""
         try:
-            return str(self._renderer.panel(panel, {**told, **await ask(), "away": None}))
+            return self._renderer.panel(panel, {**told, **await ask(), "away": None})
         except HistoryAway as error:
-            return str(self._renderer.panel(panel, {**told, "rows": [], "organization": "", "away": str(error)}))
+            return self._renderer.panel(panel, {**told, "rows": [], "organization": "", "away": str(error)})
 
     async def _kept(self, name: str) -> Decision | None:
         try:

@@ -33,6 +33,11 @@ HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+FILTERS: Final = (
+    *(words.money, words.each, words.limit, words.exact, words.dollars, words.percent, words.chance),
+    *(words.count, words.plain, words.clock, words.stamp, words.day, words.period),
+)
+"""What templates write figures with, by their own names."""
 STATIC_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
@@ -54,20 +59,7 @@ class Renderer:
             file.name: (file.read_bytes(), STATIC_TYPES[file.suffix]) for file in sorted((HERE / "static").iterdir())
         }
         build = blake2b(b"".join(content for content, _ in self.static.values()), digest_size=6).hexdigest()
-        for name in (
-            "money",
-            "exact",
-            "dollars",
-            "percent",
-            "chance",
-            "count",
-            "plain",
-            "clock",
-            "stamp",
-            "day",
-            "period",
-        ):
-            self._templates.filters[name] = getattr(words, name)
+        self._templates.filters |= {function.__name__: function for function in FILTERS}
         self._templates.filters |= {
             "path": path_of,
             "short": short_name,
@@ -76,17 +68,16 @@ class Renderer:
         }
         self._templates.globals |= {"build": build, "FAN": (charts.FAN_WIDTH, charts.FAN_HEIGHT)}
 
-    def panels(self, view: View) -> dict[str, str]:
+    def panels(self, view: View) -> dict[str, Markup]:
         """The HTML of each panel of a live page, by name."""
         told = {"whole": False, **view.figures}
-        return {name: str(self.panel(name, told)) for name in view.panels}
+        return {name: self.panel(name, told) for name in view.panels}
 
     def live(
-        self, request: web.Request, view: View, *, after: Mapping[str, str] | None = None, **more: Any
+        self, request: web.Request, view: View, *, after: Mapping[str, Markup] | None = None, **more: Any
     ) -> web.Response:
         """A whole live page; `after` are panels that are shown once and not updated."""
-        panels = {name: Markup(html) for name, html in self.panels(view).items()}  # noqa: S704 - rendered above, escaped
-        told = {"title": view.title, "view": view, "panels": panels, "after": dict(after or {}), **more}
+        told = {"title": view.title, "view": view, "panels": self.panels(view), "after": dict(after or {}), **more}
         return self.response(request, "page.html", told)
 
     def panel(self, name: str, told: Mapping[str, Any]) -> Markup:

@@ -60,7 +60,7 @@ class Sessions:
     def principal(self, cookies: Mapping[str, str], now_ms: int) -> Principal | None:
         """Who sent these cookies; None for a cookie that is missing, forged or over."""
         body, _, signature = cookies.get(COOKIE, "").rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signature(body).encode()):
+        if not hmac.compare_digest(_bytes(signature), _bytes(self._signature(body))):
             return None
         try:
             claims = json.decode(urlsafe_b64decode(body), type=_Claims)
@@ -69,7 +69,11 @@ class Sessions:
         return self._principals.get(claims.key_id) if now_ms < claims.until_ms else None
 
     def _signature(self, body: str) -> str:
-        return hmac.digest(self._secret, body.encode("utf-8", "surrogateescape"), "sha256").hex()
+        return hmac.digest(self._secret, _bytes(body), "sha256").hex()
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 class Attempts:

@@ -152,7 +152,7 @@ class Streams:
         view = view_of(self._follower.board, page, self._access.organizations(principal), now_ms())
         if view is None:
             return None
-        return {name: msgspec.json.encode(html) for name, html in self._renderer.panels(view).items()}
+        return {name: msgspec.json.encode(str(html)) for name, html in self._renderer.panels(view).items()}
 
     def _figures(self, organization: str) -> Parts:
         return figures_of(self._follower.board, organization, now_ms())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -23,20 +24,34 @@ LISTED: Final = 8
 """Lines of a panel on a page that has others beside it."""
 ALL: Final = 200
 LIMITS: Final = 14
+ALIKE: Final = 3
 
 _DAY: Final = timedelta(days=1)
+_MAIN: Final = {
+    Level.ORGANIZATION: ("fan", "children", "users", "models"),
+    Level.PROJECT: ("fan", "children", "models"),
+    Level.TEAM: ("fan", "models"),
+    Level.USER: ("fan",),
+}
 _KINDS: Final = {Level.ORGANIZATION: "organization", Level.PROJECT: "project", Level.TEAM: "team", Level.USER: "user"}
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A live page. `panels` are names of templates, each shown and updated by itself; `figures` is what they show."""
+    """A live page. Panels are names of templates, each shown and updated by itself; `figures` is what they show."""
 
     title: str
-    panels: tuple[str, ...]
+    main: tuple[str, ...]
     figures: dict[str, Any]
+    side: tuple[str, ...] = ()
+    top: tuple[str, ...] = ()
     crumbs: tuple[Crumb, ...] = ()
     kind: str = ""
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """All of them, in reading order."""
+        return (*self.top, *self.main, *self.side)
 
 
 def view_of(board: Board, path: str, organizations: Sequence[str], now_ms: int) -> View | None:
@@ -68,11 +83,12 @@ def _overview(board: Board, organizations: Sequence[str], now_ms: int) -> View:
     spends = [figures.spend_of(board, scope, now_ms) for scope in scopes]
     total = spends[0] if len(spends) == 1 else figures.total_of(spends)
     several = len(spends) > 1
-    limits = figures.limits_of(board, organizations, now_ms)
-    panels = ("kpis", "spenders", "limits", "models", "outlook", "alerts", "anomalies", "refusals")
+    limits = _fullest_of_each(figures.limits_of(board, organizations, now_ms))
     return View(
         title="Overview",
-        panels=panels,
+        top=("kpis",),
+        main=("spenders", "models", "outlook"),
+        side=("limits", "alerts", "anomalies", "refusals"),
         figures={
             "several": several,
             "spend": total,
@@ -96,16 +112,15 @@ def _scope(board: Board, scope: str, now_ms: int) -> View:
     book, spend = board.book(organization), figures.spend_of(board, scope, now_ms)
     limits = figures.limits_within(book, scope, now_ms)
     if level is Level.ORGANIZATION:
-        limits = list(book_limits(limits))
+        limits = _fullest_of_each(limits)
     steps = crumbs(scope)
-    panels = ["kpis", "fan", *({Level.USER: [], Level.TEAM: []}.get(level, ["children"])), "limits"]
-    panels += ["users"] if level is Level.ORGANIZATION else []
-    panels += ["models"] if level is not Level.USER else []
     return View(
         title=steps[-1].name,
         kind=_KINDS[level],
         crumbs=tuple(steps),
-        panels=(*panels, "alerts", "anomalies", "refusals"),
+        top=("kpis",),
+        main=_MAIN[level],
+        side=("limits", "alerts", "anomalies", "refusals"),
         figures={
             "several": False,
             "scope": scope,
@@ -126,13 +141,14 @@ def _scope(board: Board, scope: str, now_ms: int) -> View:
     )
 
 
-def book_limits(limits: Sequence[Limit]) -> Sequence[Limit]:
-    """The budgets of an organization: of a budget with a balance for each user, the three fullest stand for all."""
-    shown: dict[str, int] = {}
+def _fullest_of_each(limits: Sequence[Limit]) -> list[Limit]:
+    """Of a budget with a balance for each user, the three fullest stand for all; the order stays."""
+    shown: Counter[tuple[str, str]] = Counter()
     kept = []
     for limit in limits:
-        shown[limit.budget.name] = shown.get(limit.budget.name, 0) + 1
-        if shown[limit.budget.name] <= 3:
+        budget = organization_of(limit.scope), limit.budget.name
+        shown[budget] += 1
+        if shown[budget] <= ALIKE:
             kept.append(limit)
     return kept
 

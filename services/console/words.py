@@ -14,15 +14,24 @@ _UTC: Final = ZoneInfo("UTC")
 
 
 def money(nanousd: int | None, *, unpriced: int = 0) -> str:
-    """Dollars with as many decimals as matter; at least that, when requests are unpriced."""
+    """Dollars: cents from a dollar on, four decimals below; at least that, when requests are unpriced."""
     if nanousd is None:
         return MISSING
-    amount = abs(nanousd)
-    decimals = 2 if amount >= NANOS_PER_USD or not amount else 4 if amount >= NANOS_PER_USD // 100 else 6
-    scaled = round_half_even(amount, 10 ** (9 - decimals))
-    whole, rest = divmod(scaled, 10**decimals)
-    sign = "\N{MINUS SIGN}" if nanousd < 0 else ""
-    return f"{'≥ ' if unpriced else ''}{sign}${whole:,}.{rest:0{decimals}d}"
+    return _dollars(nanousd, 2 if abs(nanousd) >= NANOS_PER_USD or not nanousd else 4, unpriced)
+
+
+def each(nanousd: int | None) -> str:
+    """What one request costs: six decimals below a cent."""
+    if nanousd is None:
+        return MISSING
+    return _dollars(nanousd, 6) if 0 < abs(nanousd) < NANOS_PER_USD // 100 else money(nanousd)
+
+
+def limit(nanousd: int) -> str:
+    """A limit: whole dollars or cents, unless somebody wrote a finer one."""
+    if nanousd % NANOS_PER_USD == 0:
+        return f"${nanousd // NANOS_PER_USD:,}"
+    return _dollars(nanousd, 2) if nanousd % (NANOS_PER_USD // 100) == 0 else dollars(format_usd(nanousd))
 
 
 def exact(nanousd: int | None) -> str:
@@ -34,7 +43,9 @@ def dollars(text: str | None) -> str:
     """An amount that a record has as text, with a sign of its currency and every digit."""
     if text is None:
         return MISSING
-    return f"\N{MINUS SIGN}${text[1:]}" if text.startswith("-") else f"${text}"
+    whole, point, rest = text.removeprefix("-").partition(".")
+    sign = "\N{MINUS SIGN}" if text.startswith("-") else ""
+    return f"{sign}${int(whole):,}{point}{rest}"
 
 
 def percent(basis_points: int | None) -> str:
@@ -91,6 +102,15 @@ def period(label: str) -> str:
         case "week" | "quarter":
             return text.replace("-", " ")
     return text or "all time"
+
+
+def _dollars(nanousd: int, decimals: int, unpriced: int = 0) -> str:
+    scaled = round_half_even(abs(nanousd), 10 ** (9 - decimals))
+    if not scaled and nanousd:
+        decimals, scaled = 9, abs(nanousd)
+    whole, rest = divmod(scaled, 10**decimals)
+    sign = "\N{MINUS SIGN}" if nanousd < 0 else ""
+    return f"{'≥ ' if unpriced else ''}{sign}${whole:,}.{rest:0{decimals}d}"
 
 
 def _local(at: int | datetime, zone: ZoneInfo) -> datetime:
