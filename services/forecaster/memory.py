@@ -66,17 +66,11 @@ class Memory:
         Raises `MemoryFileError`.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1)
         try:
-            db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1)
-            db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            db.execute("PRAGMA journal_mode=WAL")
-            db.execute("PRAGMA synchronous=NORMAL")
-            db.executescript(SCHEMA)
-            if db.execute("SELECT settings FROM learnt_with").fetchall() != [(settings,)]:
-                for table in TABLES:
-                    db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own tables
-                db.execute("INSERT INTO learnt_with VALUES (?)", (settings,))
+            _prepare(db, settings)
         except sqlite3.Error as error:
+            db.close()
             raise MemoryFileError(
                 f"{path} cannot be opened ({error}): is another forecaster using the same SPENDGATE_DATA_DIR, and may "
                 "this one write there? What it holds can be learnt again: a broken file may be deleted"
@@ -115,3 +109,14 @@ class Memory:
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
+
+
+def _prepare(db: sqlite3.Connection, settings: str) -> None:
+    db.execute("PRAGMA locking_mode=EXCLUSIVE")
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=NORMAL")
+    db.executescript(SCHEMA)
+    if db.execute("SELECT settings FROM learnt_with").fetchall() != [(settings,)]:
+        for table in TABLES:
+            db.execute(f"DELETE FROM {table}")  # noqa: S608 - names of our own tables
+        db.execute("INSERT INTO learnt_with VALUES (?)", (settings,))

@@ -71,11 +71,11 @@ class Rounds:
         await self._read_told()
         await self._policies.caught_up.wait()
         while True:
-            await self.once(now_ms())
-            await asyncio.sleep(self._settings.look_s)
+            done = await self.once(now_ms())
+            await asyncio.sleep(self._settings.look_s if done else min(RETRY_S, self._settings.look_s))
 
-    async def once(self, at_ms: int) -> None:
-        """One round: every organization that has moved, or whose day has begun."""
+    async def once(self, at_ms: int) -> bool:
+        """One round: every organization that has moved, or whose day has begun. Whether ClickHouse answered."""
         try:
             await self._notice(at_ms)
             for organization, account in self._accounts.items():
@@ -85,9 +85,10 @@ class Rounds:
                     await self._forecast(account, organization, at_ms)
         except FAILURES as error:
             self._health.trouble("clickhouse", explain(error))
-            return
+            return False
         self._health.over("clickhouse")
         self._health.scopes(self._forecasting.scopes, self._watch.scopes)
+        return True
 
     async def _notice(self, at_ms: int) -> None:
         """Find out who has new charges: the first time everyone who has a past, then who has spent anything lately."""

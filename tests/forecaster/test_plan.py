@@ -1,0 +1,203 @@
+"""Which windows and scopes are forecast, what today adds, and that forecasts add up and keep the contract."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from random import Random
+from zoneinfo import ZoneInfo
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas.catalog import CATALOG
+from schemas.policy import Policy
+from schemas.validate import ValidEvent, validate_event
+from services.core.events import from_ms, to_ms
+from services.core.forecast import DailySeries, FanPoint, Projection
+from services.core.foresight_events import ForecastMade
+from services.core.policy import ActiveBoost, CompiledPolicy
+from services.core.scope import scope_key
+from services.forecaster.nowcast import with_today
+from services.forecaster.outlooks import forecasts, limit_of
+from services.forecaster.plan import first_day, odd_budgets, parents_of, spans
+
+USD = 1_000_000_000
+
+
+def policy(*budgets: dict[str, object], zone: str = "UTC") -> CompiledPolicy:
+    written = Policy.model_validate({"organization": "acme", "timezone": zone, "budgets": list(budgets)})
+    return CompiledPolicy.compile(written, version=1)
+
+
+def at(text: str) -> int:
+    return to_ms(datetime.fromisoformat(text))
+
+
+def budget(name: str, window: str, **scope: str) -> dict[str, object]:
+    return {"name": name, "limit_usd": "100", "window": window, "scope": scope}
+
+
+@pytest.mark.parametrize(
+    ("zone", "month", "quarter"),
+    [
+        ("America/New_York", "month:2026-12", "quarter:2026-Q4"),
+        ("Pacific/Kiritimati", "month:2027-01", "quarter:2027-Q1"),
+    ],
+)
+def test_windows_are_those_of_the_organizations_own_calendar(zone: str, month: str, quarter: str) -> None:
+    found = spans(policy(budget("q", "quarter"), budget("h", "hour"), zone=zone), at("2026-12-31T12:00:00+00:00"))
+    assert [span.window.label for span in found] == [month, quarter]
+    assert all(span.begin < span.end for span in found)
+
+
+def test_the_past_reaches_back_to_the_beginning_of_the_longest_window() -> None:
+    now_ms = at("2026-11-24T12:00:00+00:00")
+    assert first_day(policy(), now_ms, 100) == date(2026, 8, 16)
+    assert first_day(policy(budget("y", "year")), now_ms, 100) == date(2026, 1, 1)
+
+
+def test_budgets_on_no_level_are_asked_for() -> None:
+    made = policy(
+        budget("o", "month"),
+        budget("u", "month", user="*"),
+        budget("t", "month", project="p", team="*"),
+        budget("m", "month", model="gpt-4o"),
+        budget("x", "quarter", project="p", model="*"),
+        budget("d", "day", model="gpt-4o"),
+    )
+    assert [each.name for each in odd_budgets(made)] == ["m", "x"]
+
+
+def test_parents_are_found_through_any_name() -> None:
+    team = scope_key({"org": "a/b", "project": "p:q", "team": "t@u"})
+    project, org = scope_key({"org": "a/b", "project": "p:q"}), scope_key({"org": "a/b"})
+    user, model = scope_key({"org": "a/b", "user": "ü"}), scope_key({"org": "a/b", "model": "m"})
+    assert parents_of([team, project, user, org, model]) == {team: project, project: org, user: org}
+
+
+def test_a_limit_counts_boosts_and_no_passing_hours() -> None:
+    written = Policy.model_validate(
+        {
+            "organization": "acme",
+            "budgets": [
+                {"name": "n", "limit_usd": "10", "window": "month", "schedule": [{"when": "sat,sun", "factor": 0.25}]}
+            ],
+        }
+    )
+    boosts = {"n": [ActiveBoost(5 * USD, 1_000), ActiveBoost(7 * USD, 10)]}
+    (made,) = CompiledPolicy.compile(written, version=1, boosts=boosts).budgets
+    assert limit_of(made, 500) == 15 * USD
+
+
+NOVEMBER = Projection(
+    scope="org:acme",
+    begin=date(2026, 11, 1),
+    end=date(2026, 11, 4),
+    as_of=date(2026, 11, 2),
+    spent_nanousd=10,
+    total_nanousd=30,
+    low_nanousd=24,
+    high_nanousd=36,
+    fan=(
+        FanPoint(date(2026, 11, 1), 10, 10, 10),
+        FanPoint(date(2026, 11, 2), 16, 20, 24),
+        FanPoint(date(2026, 11, 3), 24, 30, 36),
+    ),
+    models=("m",),
+    spread_nanousd=tuple(range(22, 39)),
+)
+
+
+def test_a_day_that_has_cost_little_says_nothing_yet() -> None:
+    assert with_today(NOVEMBER, 0) is NOVEMBER
+    assert with_today(NOVEMBER, 5) == NOVEMBER
+
+
+def test_a_day_that_has_cost_more_than_all_of_it_was_to_raises_all_that_follows() -> None:
+    raised = with_today(NOVEMBER, 25)
+    assert (raised.spent_nanousd, raised.low_nanousd, raised.total_nanousd, raised.high_nanousd) == (10, 39, 45, 51)
+    assert raised.fan[0] == NOVEMBER.fan[0]
+    assert raised.fan[1] == FanPoint(date(2026, 11, 2), 35, 35, 39)
+
+
+@given(st.integers(0, 10**6))
+def test_nothing_to_come_is_below_what_is_spent(today: int) -> None:
+    raised = with_today(NOVEMBER, today)
+    known = 10 + today
+    assert all(min(point[1:]) >= known for point in raised.fan[1:])
+    assert known <= raised.low_nanousd <= raised.total_nanousd <= raised.high_nanousd
+    assert min(raised.spread_nanousd) >= min(known, 22)
+    assert raised.total_nanousd >= NOVEMBER.total_nanousd
+
+
+def history(random: Random, days: int, scale: int) -> np.ndarray:
+    return np.array([random.randrange(scale) if random.random() < 0.8 else 0 for _ in range(days)], dtype=np.int64)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_forecasts_of_any_past_add_up_and_keep_the_contract(seed: int) -> None:
+    random, first = Random(seed), date(2026, 6, 1)
+    days = 1 + random.randrange(150)
+    now_ms = to_ms(datetime(2026, 6, 1, 12, tzinfo=UTC)) + (days - 1) * 86_400_000
+    teams = {
+        scope_key({"org": "acme", "project": p, "team": t}): history(random, days, 10 ** random.randrange(1, 13))
+        for p in ("search", "chat/ünï")
+        for t in ("a", "b", "c")
+    }
+    amounts = dict(teams)
+    for team, found in teams.items():
+        for parent in (team.rpartition("/")[0], "org:acme"):
+            amounts[parent] = amounts.get(parent, 0) + found
+    series = {scope: DailySeries(scope, first, found) for scope, found in amounts.items()}
+    made = forecasts(policy(budget("m", "month"), budget("q", "quarter", project="*")), series, now_ms)
+    for window in {each.window for each in made if each.window.startswith("month")}:
+        totals = {each.scope: each.total_nanousd for each in made if each.window == window}
+        for scope, total in totals.items():
+            children = [each for child, each in totals.items() if parents_of([child]).get(child) == scope]
+            assert not children or sum(children) == total
+    for each in made:
+        event = ForecastMade(id=each.forecast, source="t", time=from_ms(now_ms), data=each)
+        verdict = validate_event(msgspec.json.decode(msgspec.json.encode(event)), types=CATALOG)
+        assert isinstance(verdict, ValidEvent), verdict
+        assert each.low_nanousd <= each.total_nanousd <= each.high_nanousd
+        assert len(each.fan) == (each.ends - each.begins).days
+
+
+def test_a_scope_that_began_today_has_no_forecast_yet() -> None:
+    now_ms = at("2026-11-24T12:00:00+00:00")
+    series = DailySeries("org:acme", date(2026, 11, 20), np.array([0, 0, 0, 0, 5 * USD], dtype=np.int64))
+    assert forecasts(policy(), {"org:acme": series}, now_ms) == []
+    yesterday = DailySeries("org:acme", date(2026, 11, 20), np.array([0, 0, 0, 5 * USD, 0], dtype=np.int64))
+    (made,) = forecasts(policy(), {"org:acme": yesterday}, now_ms)
+    assert made.spent_nanousd == 5 * USD
+
+
+def test_slow_models_are_heard_of_organizations_and_projects_with_a_past() -> None:
+    heard: list[str] = []
+
+    class Voice:
+        name = "loud"
+
+        def paths(self, series: list[DailySeries], days: int) -> np.ndarray:
+            heard.extend(each.scope for each in series)
+            return np.full((len(series), days), np.nan)
+
+    def of(scope: str, days: int) -> DailySeries:
+        return DailySeries(scope, date(2026, 9, 1), np.array([0] * (84 - days) + [USD] * days + [0], dtype=np.int64))
+
+    scopes = {
+        "org:a": 84,
+        "org:a/project:p": 60,
+        "org:a/project:young": 34,
+        "org:a/project:p/team:t": 60,
+        "org:a/user:u": 60,
+    }
+    now_ms = at("2026-11-24T12:00:00+00:00")
+    series = {scope: of(scope, days) for scope, days in scopes.items()}
+    made = forecasts(CompiledPolicy.none("a"), series, now_ms, voices=[Voice()], voice_days=35)
+    assert sorted(heard) == ["org:a", "org:a/project:p"]
+    assert len(made) == len(scopes)
+    assert ZoneInfo("UTC") == CompiledPolicy.none("a").zone
