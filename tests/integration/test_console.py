@@ -104,14 +104,14 @@ async def test_half_a_transaction_is_never_shown(parts: Parts) -> None:
 
 async def test_a_stream_of_one_organization_has_nothing_of_another(parts: Parts) -> None:
     console, tokens, aggregator = parts
-    await spend(aggregator, "theirs", "7.00", organization="other", project="hidden")
+    await spend(aggregator, "theirs", "7.00", organization="other", project="skunkworks")
     await spend(aggregator, "ours", "1.00", project="search")
     async with console.stream("page=/", tokens.acme) as events:
         text = await page_until(events, "search")
-        assert "hidden" not in text
+        assert "skunkworks" not in text
         assert "/o/other" not in text
     async with console.stream("page=/", tokens.admin) as events:
-        assert "/o/other" in await page_until(events, "hidden")
+        assert "/o/other" in await page_until(events, "skunkworks")
     assert (await console.get("/v1/live?organization=other", tokens.acme))[0] == 403
     assert (await console.get("/v1/live?page=/o/other", tokens.acme))[0] == 404
     assert (await console.get("/v1/live", tokens.acme))[0] == 400
@@ -122,6 +122,8 @@ async def test_a_stream_of_one_organization_has_nothing_of_another(parts: Parts)
 async def test_a_page_follows_by_its_panels(parts: Parts) -> None:
     console, tokens, aggregator = parts
     await spend(aggregator, "first", "1.00", project="search")
+    async with console.stream("organization=acme", tokens.acme) as events:
+        await until(events, "org:acme", "1.00")
     async with console.stream("page=/o/acme/p/search", tokens.acme) as events:
         first = await anext(events)
         assert first.event == "panels"

@@ -42,7 +42,7 @@ NAMES = {
     "build": "any",
 }
 """What stands for the variables of a path; a variable of another name is given the other organization's."""
-QUERIES = (
+QUERIES: tuple[dict[str, str | list[str]], ...] = (
     {},
     {"organization": "other"},
     {"organization": "other", "scope": SCOPES[1], "project": PROJECT, "by": "user", "dimension": "user"},
@@ -121,7 +121,6 @@ async def fill(aggregator: SlowAggregator) -> None:
     at_ms, scope = now_ms(), SCOPES[2]
     month = f"month:{from_ms(at_ms):%Y-%m}"
     begins = date.fromisoformat(f"{month.removeprefix('month:')}-01")
-    place = {"ledger_partition": 0, "ledger_offset": 0}
     alert = Alert(
         alert=f"{CANARY}-alert",
         organization="other",
@@ -133,7 +132,8 @@ async def fill(aggregator: SlowAggregator) -> None:
         settled_usd="2.00",
         limit_usd="1.00",
         raised_at_ms=at_ms,
-        **place,
+        ledger_partition=0,
+        ledger_offset=0,
     )
     anomaly = Anomaly(
         anomaly=f"{CANARY}-anomaly",
