@@ -27,7 +27,7 @@ from services.adapters.keys import Keyring, Role, new_key
 from services.adapters.metrics import Metrics
 from services.adapters.migrations import migrate, read_migrations
 from services.adapters.settings import Settings
-from services.adapters.warehouse.named import QUERIES, query, sql
+from services.adapters.warehouse.named import query, sql
 from services.adapters.warehouse.rows import Rows
 from services.adapters.web import Readiness, create_app, listening
 from services.console.report_routes import OPENAPI, ReportRoutes
@@ -493,13 +493,17 @@ NAMED = ["review_spend", "review_refusals", "review_anomalies", "latest_forecast
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_query_says_what_it_answers_each_parameter_and_an_example(name: str) -> None:
+async def test_a_query_says_what_it_answers_its_parameters_and_an_example_that_runs(
+    company: Company, name: str
+) -> None:
     text = sql(name)
     assert text.startswith(f"-- {name}: ")
     said = re.findall(r"^-- parameter (\w+) (\S+): .+$", text, re.MULTILINE)
     used = set(re.findall(r"\{(\w+):([^}]+)\}", text))
     assert set(said) == used
     assert "organization" in {parameter for parameter, _ in said}
-    example = text[text.index("-- example: ") :]
-    assert all(re.search(rf"\b{parameter} = ", example) for parameter, _ in said)
-    assert (QUERIES / f"{name}.sql").exists()
+    example = json.loads(text[text.index("-- example: ") :].removeprefix("-- example: ").replace("\n--", " "))
+    assert set(example) == {parameter for parameter, _ in said}
+    client = await open_async_client(company.address)
+    assert await query(client, name, **example) is not None, "it can be pasted and run"
+    await client.close()

@@ -24,5 +24,5 @@ WHERE organization = {organization:String}
 GROUP BY ALL
 ORDER BY window_ms, project, team, user, provider, model, tags
 LIMIT {most:UInt64}
--- example: organization = 'acme', begin_ms = 1793505600000, end_ms = 1796097600000, windows = [1793505600000],
---   dimensions = ['project', 'model'], tags = ['feature'], most = 100000
+-- example: {"organization": "acme", "begin_ms": 1793505600000, "end_ms": 1796097600000, "windows": [1793505600000],
+--   "dimensions": ["project", "model"], "tags": ["feature"], "most": 100000}
