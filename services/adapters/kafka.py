@@ -50,16 +50,22 @@ class TailBatch:
 
 
 async def tail(
-    settings: Settings, names: Sequence[TopicName], *, partitions: Collection[int] | None = None
+    settings: Settings,
+    names: Sequence[TopicName],
+    *,
+    partitions: Collection[int] | None = None,
+    since_ms: Mapping[TopicName, int] | None = None,
 ) -> AsyncGenerator[TailBatch, None]:
     """Follow compacted topics from their beginning, committed records only; close it with `contextlib.aclosing`.
 
-    Gives a batch for every fetch, and one (perhaps empty) with `caught_up` as soon as the ends seen at the start are
-    reached. Records of one transaction may arrive in several batches: order is promised within a partition only. Waits
-    out a broker that is away, at the start and later. Raises `KafkaError` when retrying cannot help.
+    Of a topic in `since_ms`, only what was appended at that instant or later. Gives a batch for every fetch, and one
+    (perhaps empty) with `caught_up` as soon as the ends seen at the start are reached. Records of one transaction may
+    arrive in several batches: order is promised within a partition only. Waits out a broker that is away, at the start
+    and later. Raises `KafkaError` when retrying cannot help.
     """
     consumer, assigned = await _connect(settings, names, partitions)
     try:
+        await while_alive(consumer, _skip(consumer, assigned, since_ms or {}))
         behind = dict(await while_alive(consumer, consumer.end_offsets(list(assigned))))
         announced = False
         while True:
@@ -103,6 +109,20 @@ def _consumer(settings: Settings) -> AIOKafkaConsumer:
         max_partition_fetch_bytes=4 << 20,
         retry_backoff_ms=50,
     )
+
+
+async def _skip(
+    consumer: AIOKafkaConsumer,
+    assigned: Mapping[TopicPartition, tuple[TopicName, int]],
+    since_ms: Mapping[TopicName, int],
+) -> None:
+    """Begin at these instants; where nothing is that new, at the end."""
+    wanted = {tp: since_ms[name] for tp, (name, _) in assigned.items() if name in since_ms}
+    if not wanted:
+        return
+    ends = await consumer.end_offsets(list(wanted))
+    for tp, found in (await consumer.offsets_for_times(wanted)).items():
+        consumer.seek(tp, ends[tp] if found is None else found.offset)
 
 
 async def _read(

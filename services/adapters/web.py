@@ -30,6 +30,7 @@ from services.adapters.web_errors import (
 )
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Session = Callable[[web.Request], Principal | None]
 BROKEN_S = 20.0
 log = logs.logger(__name__)
 
@@ -65,6 +66,7 @@ class Shell:
     meters: RouteMeters
     openapi: bytes
     vital: VitalTasks
+    session: Session | None = None
     draining: bool = False
     methods: dict[str, list[str]] = field(default_factory=dict)
 
@@ -88,14 +90,17 @@ def create_app(
     metrics: Metrics,
     max_body_bytes: int,
     vital: VitalTasks | None = None,
+    session: Session | None = None,
 ) -> web.Application:
     """An application with the system routes; add the service's own with `add_route`.
 
-    When one of the `vital` tasks fails it is no longer ready, and `serve` ends.
+    When one of the `vital` tasks fails it is no longer ready, and `serve` ends. `session` tells who a browser is that
+    sends no key; what it tells is good for GET alone, so that no other site can make a browser change anything.
     """
     meters = RouteMeters()
     metrics.registry.register(meters)
-    shell = Shell(name, keyring, readiness, metrics, meters, msgspec.json.encode(openapi), vital or VitalTasks())
+    vital = vital or VitalTasks()
+    shell = Shell(name, keyring, readiness, metrics, meters, msgspec.json.encode(openapi), vital, session)
     app = web.Application(client_max_size=max_body_bytes)
     app[SHELL] = shell
     add_route(app, "GET", "/healthz", _health, roles=None)
@@ -136,13 +141,13 @@ def _gate(shell: Shell, endpoint: Endpoint, handler: Handler) -> Handler:
     Wrapped around each handler rather than installed as a middleware: aiohttp's middlewares cost a hot route as much
     again as all that is done here.
     """
-    keyring, roles, answered = shell.keyring, endpoint.roles, endpoint.meter.answered
+    roles, answered = endpoint.roles, endpoint.meter.answered
 
     async def gated(request: web.Request) -> web.StreamResponse:
         started = perf_counter()
         try:
             if roles is not None:
-                request[PRINCIPAL] = authorize(request.headers.get("Authorization", ""), keyring, roles)
+                request[PRINCIPAL] = _principal(shell, request, roles)
             response = await handler(request)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the caller gets an answer
             response = _refusal(error, endpoint, request)
@@ -171,6 +176,15 @@ def _add_fallbacks(app: web.Application) -> None:
     app.router.add_route("*", "/{path:.*}", _gate(shell, unmatched, no_such_route))
 
 
+def _principal(shell: Shell, request: web.Request, roles: Collection[Role]) -> Principal:
+    header = request.headers.get("Authorization", "")
+    if not header and shell.session is not None and request.method == "GET":
+        principal = shell.session(request)
+        if principal is not None:
+            return _allowed(principal, roles)
+    return authorize(header, shell.keyring, roles)
+
+
 def authorize(header: str, keyring: Keyring, roles: Collection[Role]) -> Principal:
     """The principal of an Authorization header. Raises `ApiError` 401, or 403 for a role that may not."""
     if header[:7] != "Bearer " and header[:7].lower() != "bearer ":
@@ -178,6 +192,10 @@ def authorize(header: str, keyring: Keyring, roles: Collection[Role]) -> Princip
     principal = keyring.authenticate(header[7:].strip())
     if principal is None:
         raise unauthenticated("this API key is not known")
+    return _allowed(principal, roles)
+
+
+def _allowed(principal: Principal, roles: Collection[Role]) -> Principal:
     if principal.role not in roles:
         raise forbidden("role_not_allowed", f"a key of role {principal.role} may not do this")
     return principal
