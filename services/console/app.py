@@ -14,7 +14,7 @@ from services.adapters.keys import Keyring
 from services.adapters.metrics import Metrics
 from services.adapters.vital import VitalTasks
 from services.adapters.web import Readiness, create_app
-from services.console import streams
+from services.console import report_routes, streams
 from services.console.access import Access
 from services.console.board import Board
 from services.console.history import History
@@ -22,6 +22,7 @@ from services.console.live import Follower
 from services.console.openapi import openapi, reports_of
 from services.console.pages import Pages
 from services.console.rendering import Renderer
+from services.console.reports.part import ReportPart
 from services.console.sessions import Sessions, ensure_secret
 from services.console.settings import ConsoleSettings
 from services.console.sign_in import SignIn
@@ -56,7 +57,12 @@ class Part:
     openapi: Mapping[str, Any]
 
 
-ROUTES: Final[tuple[Part, ...]] = ()
+ROUTES: Final[tuple[Part, ...]] = (
+    Part(
+        lambda inside: ReportPart(inside.history.ask, inside.follower.board.books.policies, inside.settings.data_dir),
+        report_routes.OPENAPI,
+    ),
+)
 """The parts of the API beside the live one. A handler that reads an organization calls `require_organization`."""
 
 

@@ -138,6 +138,8 @@ class Books:
 
     def __init__(self) -> None:
         self.by_organization: dict[str, Book] = {}
+        self.policies: dict[str, Policy] = {}
+        """Each policy in force as it was written: with its contacts, which no decision needs."""
         self.restored = False
         """Until then records apply as they come: compaction leaves one position at the very end."""
         self._unfinished: defaultdict[int, list[_Entry]] = defaultdict(list)
@@ -168,9 +170,9 @@ class Books:
     def take_policy(self, value: bytes) -> None:
         """Put a policy in force. Raises `msgspec.MsgspecError` and ValueError: it cannot be read, the old one stays."""
         entry = _decode_policy(value)
-        policy = CompiledPolicy.compile(
-            Policy.model_validate(entry.policy), version=entry.version, boosts=active_boosts(entry)
-        )
+        written = Policy.model_validate(entry.policy)
+        policy = CompiledPolicy.compile(written, version=entry.version, boosts=active_boosts(entry))
+        self.policies[entry.organization] = written
         book = self.by_organization.setdefault(entry.organization, Book(policy))
         book.policy = policy
         book.budgets.clear()

@@ -33,6 +33,7 @@ from services.adapters.web import Readiness, create_app, listening
 from services.console.report_routes import OPENAPI, ReportRoutes
 from services.console.reports import render
 from services.console.reports.desk import FORMATS, KINDS, Desk, OrderError
+from services.console.reports.part import ReportPart
 from services.console.reports.schedule import Schedule
 from services.core.events import Charge, to_ms
 from services.core.governance.accountability import Account
@@ -42,6 +43,7 @@ from services.core.money import NANOS_PER_USD, parse_usd
 from services.sink.__main__ import MIGRATIONS
 from tests.integration.charging import insert, numbered
 from tests.integration.company import HOSTILE, charge, policy, settle_in
+from tests.integration.sinking import eventually
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOW_MS = to_ms(datetime(2026, 11, 30, 12, tzinfo=UTC))
@@ -364,6 +366,30 @@ async def test_a_report_that_cannot_be_made_is_late_and_not_lost(changing: Compa
     await gone.close()
     assert await schedule.write_due()
     assert (tmp_path / "acme" / "weekly" / "2026-W48.json").exists()
+
+
+async def test_the_console_writes_what_is_due_while_it_serves(company: Company, tmp_path: Path) -> None:
+    app = create_app(
+        "console",
+        keyring=Keyring.of([]),
+        readiness=lambda: Readiness(True),
+        openapi={},
+        metrics=Metrics(),
+        max_body_bytes=1 << 20,
+    )
+    ReportPart(company.rows, {"acme": policy()}, tmp_path, lambda: NOW_MS).add(app)
+    last = tmp_path / "reports" / "acme" / "weekly" / "2026-W48.json"
+
+    async def written() -> bool:
+        return last.exists()
+
+    async def describe() -> str:
+        return str(sorted(tmp_path.rglob("*")))
+
+    async with listening(app, Settings(port=free_port(), data_dir=tmp_path)):
+        await eventually(written, describe)
+    assert parse_usd(json.loads(last.read_text())["total"]["now_usd"]) > 0
+    assert not list(tmp_path.rglob("*.new"))
 
 
 def test_no_name_of_an_organization_leads_out_of_the_folder(rows: Rows, tmp_path: Path) -> None:
