@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 
 from aiohttp import web
 
-from schemas.policy import Policy
 from services.adapters.clock import now_ms
 from services.adapters.ending import end_tasks
 from services.adapters.keys import Keyring
@@ -24,9 +23,7 @@ from services.console.live import Follower
 from services.console.openapi import openapi, reports_of
 from services.console.pages import Pages
 from services.console.rendering import Renderer
-from services.console.report_routes import ReportRoutes
-from services.console.reports.desk import Desk
-from services.console.reports.schedule import Schedule
+from services.console.reports.part import ReportPart
 from services.console.sessions import Sessions, ensure_secret
 from services.console.settings import ConsoleSettings
 from services.console.sign_in import SignIn
@@ -35,7 +32,6 @@ from services.console.status_routes import StatusRoutes
 from services.console.streams import Streams
 
 MAX_BODY_BYTES = 1 << 20
-REPORTS_DIR: Final = "reports"
 HOUR_MS: Final = 3_600_000
 
 
@@ -56,11 +52,6 @@ class Inside:
     history: History
     warehouse: Warehouse
 
-    @property
-    def policies(self) -> Mapping[str, Policy]:
-        """The policies in force."""
-        return self.follower.board.books.policies
-
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -72,7 +63,10 @@ class Part:
 
 ROUTES: Final[tuple[Part, ...]] = (
     Part(lambda inside: SpendRoutes(inside.warehouse), spend_routes.OPENAPI),
-    Part(lambda inside: ReportRoutes(inside.warehouse.rows, inside.policies), report_routes.OPENAPI),
+    Part(
+        lambda inside: ReportPart(inside.history.ask, inside.follower.board.books.policies, inside.settings.data_dir),
+        report_routes.OPENAPI,
+    ),
     Part(lambda inside: StatusRoutes(inside.follower, inside.history), status_openapi.OPENAPI),
 )
 """The parts of the API beside the live one. A handler that reads an organization calls `require_organization`."""
@@ -108,12 +102,9 @@ def build(settings: ConsoleSettings) -> web.Application:
         routes.add(app)
 
     async def parts(_app: web.Application) -> AsyncIterator[None]:
-        desk = Desk(inside.warehouse.rows, inside.policies, now_ms)
-        schedule = Schedule(desk, inside.policies, settings.data_dir / REPORTS_DIR, now_ms)
         following = vital.start("follow the topics", follower.run())
-        writing = vital.start("write the reports", schedule.run())
         yield
-        await end_tasks(following, writing)
+        await end_tasks(following)
         await history.close()
         await inside.warehouse.close()
 

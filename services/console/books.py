@@ -146,7 +146,7 @@ class Books:
     def __init__(self) -> None:
         self.by_organization: dict[str, Book] = {}
         self.policies: dict[str, Policy] = {}
-        """The policies in force as they were written, by organization."""
+        """Each policy in force as it was written: with its contacts, which no decision needs."""
         self.restored = False
         """Until then records apply as they come: compaction leaves one position at the very end."""
         self._unfinished: defaultdict[int, list[_Entry]] = defaultdict(list)

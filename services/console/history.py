@@ -41,6 +41,10 @@ class History:
         self.reason = None
         return rows
 
+    async def ask(self, name: str, /, **parameters: Any) -> list[dict[str, Any]]:
+        """The rows of a named query, for whoever can wait longer than a page. Raises `FAILURES` and `AddressError`."""
+        return await query(await self.client(), name, **parameters)
+
     async def client(self) -> AsyncClient:
         """The client that is shared, opened if need be. Raises `FAILURES` and `AddressError`."""
         async with self._opening:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from schemas.policy import Policy
 from services.adapters import logs
-from services.adapters.clickhouse import FAILURES, explain
+from services.adapters.clickhouse import FAILURES, AddressError, explain
 from services.adapters.clock import now_ms
 from services.adapters.focus.charges import TooMuch, focus_export
 from services.adapters.focus.files import as_csv, as_parquet
@@ -61,7 +61,7 @@ class ReportRoutes:
             report = await self._desk.report(kind, organization, said.get("period"), said.get("team"))
         except OrderError as error:
             raise ApiError(422, "invalid_parameter", str(error), field=error.field) from error
-        except FAILURES as error:
+        except (*FAILURES, AddressError) as error:
             raise _away(error) from error
         name = f"{file_name(organization)}-{kind}-{report.period}.{form}"
         headers = {"Content-Disposition": f'inline; filename="{name}"', "Content-Security-Policy": POLICY}
@@ -82,7 +82,7 @@ class ReportRoutes:
             raise ApiError(422, "invalid_parameter", str(error), field="period") from error
         except OrderError as error:
             raise ApiError(422, "invalid_parameter", str(error), field=error.field) from error
-        except FAILURES as error:
+        except (*FAILURES, AddressError) as error:
             raise _away(error) from error
         body = as_parquet(rows) if form == "parquet" else as_csv(rows).encode()
         name = f"{file_name(organization)}-focus-{period_text(window)}.{form}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from schemas.policy import Policy, load_policy
 from services.core.events import to_ms
 from services.core.governance.accountability import Charged, chargeback
-from services.core.governance.cells import ROWS_MAX, Cell, budget_uses, owner_text, owners_of
+from services.core.governance.cells import ROWS_MAX, Cell, Target, budget_uses, owner_text, owners_of
 from services.core.governance.due import CATCH_UP_WEEKS, Due, Kind, due, next_ms
 from services.core.governance.file_names import LENGTH_MAX, file_name
 from services.core.governance.planning import Horizon, Plan, plan_scopes, propose
@@ -102,9 +102,14 @@ def cell(usd: int, window_ms: int = MONDAY_MS, **names: str) -> Cell:
 
 def test_budgets_are_used_by_what_they_would_have_decided() -> None:
     policy = CompiledPolicy.compile(POLICY_OF_ACME, version=1)
-    months = [cell(30, project="p", user="ann", feature="f"), cell(25, project="p"), cell(4, project="q")]
-    days = [cell(12, user="bob"), cell(3, MONDAY_MS + DAY_MS, user="bob"), cell(12, user="ann"), cell(1)]
-    uses = budget_uses(policy, {WindowKind.MONTH: months, WindowKind.DAY: days}, owners_of(POLICY_OF_ACME))
+    users = [cell(12, user="bob"), cell(3, MONDAY_MS + DAY_MS, user="bob"), cell(12, user="ann"), cell(1)]
+    cells: dict[Target, list[Cell]] = {
+        (WindowKind.MONTH, ()): [cell(59)],
+        (WindowKind.MONTH, ("project",)): [cell(55, project="p"), cell(4, project="q"), cell(9)],
+        (WindowKind.MONTH, ("tag.feature",)): [cell(30, feature="f"), cell(29, feature="g")],
+        (WindowKind.DAY, ("user",)): users,
+    }
+    uses = budget_uses(policy, cells, owners_of(POLICY_OF_ACME))
     found = {
         (use.budget, use.scope): (use.spent_nanousd // NANOS_PER_USD, use.windows_over, use.windows) for use in uses
     }
@@ -124,7 +129,8 @@ def test_budgets_are_used_by_what_they_would_have_decided() -> None:
 def test_of_a_budget_for_everybody_the_fullest_are_shown_and_the_others_counted() -> None:
     policy = CompiledPolicy.compile(POLICY_OF_ACME, version=1)
     days = [cell(n, user=f"user-{n:02}") for n in range(1, 15)]
-    uses = [use for use in budget_uses(policy, {WindowKind.DAY: days}, {}) if use.budget == "each-user-day"]
+    cells: dict[Target, list[Cell]] = {(WindowKind.DAY, ("user",)): days}
+    uses = [use for use in budget_uses(policy, cells, {}) if use.budget == "each-user-day"]
     assert [use.spent_nanousd // NANOS_PER_USD for use in uses] == list(range(14, 14 - ROWS_MAX, -1))
     assert [use.others for use in uses] == [0] * (ROWS_MAX - 1) + [4]
 

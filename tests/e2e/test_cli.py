@@ -21,6 +21,7 @@ from deploy.local.ports import free_port
 from services.cli.cast import assign
 from services.cli.reconcile import cost_nanousd
 from services.cli.trace import read_trace
+from services.core.focus_check import check_focus, parse_row
 from services.core.money import parse_usd
 from tests.e2e.patience import PATIENCE
 
@@ -158,6 +159,24 @@ def test_replayed_traffic_is_counted_reported_and_exact(stack: Stack, trace: Pat
     assert {row["user"] for row in rows} == {request.user for request in requests}
     recently = stack.ok("report", "--by", "user", "--since", "2020-01-01T00:30", "--format", "csv")
     assert recently == stack.ok("report", "--by", "user", "--format", "csv")
+
+
+def test_governance_reports_and_the_focus_export_add_up_to_the_same_spending(stack: Stack) -> None:
+    expected = parse_usd(stack.report("project")["total_usd"])
+    running = f"{datetime.now(UTC):%G-W%V}"  # noqa: TID251
+    weekly = json.loads(stack.ok("report", "weekly", "--period", running, "--format", "json"))
+    assert (weekly["organization"], parse_usd(weekly["total"]["now_usd"])) == ("acme", expected)
+    month = f"{datetime.now(UTC):%Y-%m}"  # noqa: TID251
+    account = json.loads(stack.ok("report", "accountability", "--period", month, "--format", "json"))
+    assert sum(parse_usd(line["total_usd"]) for line in account["charged"]) == expected
+    assert "Planning" in stack.ok("report", "quarterly")
+    stack.ok("report", "weekly", "--period", running, "-o", "out/weekly.html")
+    assert "Weekly review" in (stack.folder / "out" / "weekly.html").read_text()
+    rows = list(csv.DictReader(stack.ok("report", "focus", "--organization", "acme").splitlines()))
+    assert list(check_focus(parse_row(row) for row in rows)) == []
+    assert sum(parse_usd(row["BilledCost"]) for row in rows) == expected
+    refused = stack.run("report", "weekly", "--period", "2026-11")
+    assert (refused.returncode, "2026-W48" in refused.stderr) == (1, True)
 
 
 def test_status_and_top_show_what_was_spent(stack: Stack) -> None:

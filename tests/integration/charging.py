@@ -19,6 +19,7 @@ from services.sink.store import Store
 NAMES = st.sampled_from([None, "search", "chat", "<b>bold</b>", "a|b", "ü/ß", "=1+1"])
 TAGS = st.dictionaries(st.sampled_from(["feature", "cost center", 'quo"te']), st.sampled_from(["a", "b\\", "é"]))
 COSTS = st.integers(0, 9_000_000_000)
+DIFFERENCES = st.just(0) | st.integers(-5_000_000_000, 5_000_000_000)
 TOKENS = st.integers(0, 100_000)
 
 
@@ -50,7 +51,7 @@ def charges(draw: st.DrawFn, begin_ms: int, end_ms: int) -> Charge:
     }
     if kind == "usage":
         return Charge(**shared, **draw(_usages()))
-    cost = draw(COSTS) if kind == "unconfirmed" else draw(st.integers(-5_000_000_000, 5_000_000_000))
+    cost = draw(COSTS) if kind == "unconfirmed" else draw(DIFFERENCES)
     unpriced = draw(st.sampled_from([0, -1])) if kind == "correction" else 0
     return Charge(**shared, cost_nanousd=cost, requests=int(kind == "unconfirmed"), unpriced=unpriced)
 

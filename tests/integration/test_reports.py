@@ -27,12 +27,13 @@ from services.adapters.keys import Keyring, Role, new_key
 from services.adapters.metrics import Metrics
 from services.adapters.migrations import migrate, read_migrations
 from services.adapters.settings import Settings
-from services.adapters.warehouse.named import QUERIES, query, sql
+from services.adapters.warehouse.named import query, sql
 from services.adapters.warehouse.rows import Rows
 from services.adapters.web import Readiness, create_app, listening
 from services.console.report_routes import OPENAPI, ReportRoutes
 from services.console.reports import render
 from services.console.reports.desk import FORMATS, KINDS, Desk, OrderError
+from services.console.reports.part import ReportPart
 from services.console.reports.schedule import Schedule
 from services.core.events import Charge, to_ms
 from services.core.governance.accountability import Account
@@ -42,6 +43,7 @@ from services.core.money import NANOS_PER_USD, parse_usd
 from services.sink.__main__ import MIGRATIONS
 from tests.integration.charging import insert, numbered
 from tests.integration.company import HOSTILE, charge, policy, settle_in
+from tests.integration.sinking import eventually
 
 NEW_YORK = ZoneInfo("America/New_York")
 NOW_MS = to_ms(datetime(2026, 11, 30, 12, tzinfo=UTC))
@@ -366,6 +368,30 @@ async def test_a_report_that_cannot_be_made_is_late_and_not_lost(changing: Compa
     assert (tmp_path / "acme" / "weekly" / "2026-W48.json").exists()
 
 
+async def test_the_console_writes_what_is_due_while_it_serves(company: Company, tmp_path: Path) -> None:
+    app = create_app(
+        "console",
+        keyring=Keyring.of([]),
+        readiness=lambda: Readiness(True),
+        openapi={},
+        metrics=Metrics(),
+        max_body_bytes=1 << 20,
+    )
+    ReportPart(company.rows, {"acme": policy()}, tmp_path, lambda: NOW_MS).add(app)
+    last = tmp_path / "reports" / "acme" / "weekly" / "2026-W48.json"
+
+    async def written() -> bool:
+        return last.exists()
+
+    async def describe() -> str:
+        return str(sorted(tmp_path.rglob("*")))
+
+    async with listening(app, Settings(port=free_port(), data_dir=tmp_path)):
+        await eventually(written, describe)
+    assert parse_usd(json.loads(last.read_text())["total"]["now_usd"]) > 0
+    assert not list(tmp_path.rglob("*.new"))
+
+
 def test_no_name_of_an_organization_leads_out_of_the_folder(rows: Rows, tmp_path: Path) -> None:
     schedule = Schedule(Desk(rows, {}, lambda: NOW_MS), {}, tmp_path, lambda: NOW_MS)
     for name in ("..", "../../etc", "/etc/passwd", ".", "a" * 256, "é" * 256):
@@ -493,13 +519,17 @@ NAMED = ["review_spend", "review_refusals", "review_anomalies", "latest_forecast
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_a_query_says_what_it_answers_each_parameter_and_an_example(name: str) -> None:
+async def test_a_query_says_what_it_answers_its_parameters_and_an_example_that_runs(
+    company: Company, name: str
+) -> None:
     text = sql(name)
     assert text.startswith(f"-- {name}: ")
     said = re.findall(r"^-- parameter (\w+) (\S+): .+$", text, re.MULTILINE)
     used = set(re.findall(r"\{(\w+):([^}]+)\}", text))
     assert set(said) == used
     assert "organization" in {parameter for parameter, _ in said}
-    example = text[text.index("-- example: ") :]
-    assert all(re.search(rf"\b{parameter} = ", example) for parameter, _ in said)
-    assert (QUERIES / f"{name}.sql").exists()
+    example = json.loads(text[text.index("-- example: ") :].removeprefix("-- example: ").replace("\n--", " "))
+    assert set(example) == {parameter for parameter, _ in said}
+    client = await open_async_client(company.address)
+    assert await query(client, name, **example) is not None, "it can be pasted and run"
+    await client.close()

@@ -34,5 +34,5 @@ WHERE organization = {organization:String}
 GROUP BY ALL
 ORDER BY day_ms, project, team, user, provider, model, kind, tags, price_version, recorded_month, split, priced
 LIMIT {most:UInt64}
--- example: organization = 'acme', begin_ms = 1793494800000, end_ms = 1796086800000, days = [1793494800000, 1793581200000],
---   zone = 'America/New_York', most = 1000000
+-- example: {"organization": "acme", "begin_ms": 1795410000000, "end_ms": 1795582800000, "days": [1795410000000,
+--   1795496400000], "zone": "America/New_York", "most": 100000}

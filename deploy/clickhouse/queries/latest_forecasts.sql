@@ -12,4 +12,4 @@ WHERE organization = {organization:String} AND ({scope:String} = '' OR scope = {
   AND ends > {from:Date} AND begins < {until:Date} AND as_of <= {as_of:Date}
 ORDER BY as_of DESC
 LIMIT 1 BY scope, window
--- example: organization = 'acme', scope = '', from = '2026-11-24', until = '2026-12-01', as_of = '2026-11-30'
+-- example: {"organization": "acme", "scope": "", "from": "2026-11-24", "until": "2026-12-01", "as_of": "2026-11-30"}

@@ -13,4 +13,4 @@ WHERE organization = {organization:String} AND ({scope:String} = '' OR scope = {
   AND begins >= fromUnixTimestamp64Milli({begin_ms:Int64}) AND begins < fromUnixTimestamp64Milli({end_ms:Int64})
 ORDER BY observed_nanousd - expected_nanousd DESC, scope, begins
 LIMIT {most:UInt64}
--- example: organization = 'acme', scope = '', begin_ms = 1795410000000, end_ms = 1796014800000, most = 20
+-- example: {"organization": "acme", "scope": "", "begin_ms": 1795410000000, "end_ms": 1796014800000, "most": 20}

@@ -21,4 +21,5 @@ WHERE organization = {organization:String}
 GROUP BY budget, scope
 ORDER BY denied DESC, throttled DESC, budget, scope
 LIMIT {most:UInt64}
--- example: organization = 'acme', project = '', team = '', begin_ms = 1795410000000, end_ms = 1796014800000, most = 50
+-- example: {"organization": "acme", "project": "", "team": "", "begin_ms": 1795410000000, "end_ms": 1796014800000,
+--   "most": 50}

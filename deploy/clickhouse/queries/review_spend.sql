@@ -49,6 +49,7 @@ FROM
 GROUP BY dimension, name
 ORDER BY dimension, greatest(now_nanousd, before_nanousd) DESC, name
 LIMIT {most:UInt64} BY dimension
--- example: organization = 'acme', project = '', team = '', begin_ms = 1795410000000, end_ms = 1796014800000,
---   before_begin_ms = 1794805200000, before_end_ms = 1795410000000, days = [1794805200000, 1795410000000],
---   feature = 'feature', most = 1000
+-- example: {"organization": "acme", "project": "", "team": "", "begin_ms": 1795410000000, "end_ms": 1796014800000,
+--   "before_begin_ms": 1794805200000, "before_end_ms": 1795410000000, "days": [1794805200000, 1794891600000,
+--   1794978000000, 1795064400000, 1795150800000, 1795237200000, 1795323600000, 1795410000000, 1795496400000,
+--   1795582800000, 1795669200000, 1795755600000, 1795842000000, 1795928400000], "feature": "feature", "most": 1000}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any, Final
 
@@ -12,7 +12,6 @@ from services.adapters.warehouse.rows import Rows
 from services.core.governance.cells import Cell
 from services.core.governance.review import Oddity, Outlook, Refusals, Spend
 from services.core.governance.words import named, signed
-from services.core.policy import CompiledPolicy
 from services.core.scope import TAG
 
 FEATURE_TAG: Final = "feature"
@@ -69,30 +68,27 @@ class Asking:
         )
         return [outlook for row in rows for outlook in _outlooks(row)]
 
-    async def cells(self, windows: Sequence[int], end_ms: int, *, policy: CompiledPolicy | None = None) -> list[Cell]:
-        """Spending from the first window until `end_ms`, told apart as far as budgets do. Raises TooMany."""
-        named = () if policy is None else policy.named
+    async def cells(self, windows: Sequence[int], end_ms: int, dimensions: Collection[str]) -> list[Cell]:
+        """Spending from the first window until `end_ms`, by dimensions as scopes name them. Raises TooMany."""
         rows = await self._rows(
             "spend_cells",
             begin_ms=windows[0],
             end_ms=end_ms,
             windows=windows,
-            users=policy is not None and _names_users(policy),
-            providers="provider" in named,
-            models="model" in named,
-            tags=[name.removeprefix(TAG) for name in named if name.startswith(TAG)],
+            dimensions=[name for name in dimensions if not name.startswith(TAG)],
+            tags=[name.removeprefix(TAG) for name in dimensions if name.startswith(TAG)],
             most=CELLS_MAX + 1,
         )
         if len(rows) > CELLS_MAX:
             raise TooMany(f"more than {CELLS_MAX:,} combinations of names were spent under: ask for a shorter period")
-        return [msgspec.convert({**row, "tags": msgspec.json.decode(row["tags"])}, Cell, strict=False) for row in rows]
+        return [msgspec.convert({**row, "tags": _tags(row["tags"])}, Cell, strict=False) for row in rows]
 
     async def _rows(self, name: str, **parameters: Any) -> list[dict[str, Any]]:
         return await self._ask(name, organization=self._organization, **parameters)
 
 
-def _names_users(policy: CompiledPolicy) -> bool:
-    return any(dimension == "user" for budget in policy.budgets for dimension, _ in budget.pattern)
+def _tags(text: str) -> dict[str, str]:
+    return msgspec.json.decode(text, type=dict[str, str]) if text != "{}" else {}
 
 
 def _contributors(row: dict[str, Any]) -> tuple[str, ...]:

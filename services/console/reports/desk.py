@@ -19,7 +19,7 @@ from services.core.governance.due import Kind
 from services.core.governance.tell_account import tell_account
 from services.core.governance.tell_plan import tell_plan
 from services.core.governance.tell_review import tell_review
-from services.core.report_period import PeriodError, before, parse_period, period_text
+from services.core.report_period import PeriodError, before, end_of, parse_period, period_text
 from services.core.window import Window, WindowKind, window_at
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -88,7 +88,8 @@ class Desk:
         """The teams that spent anything in a week, as `project/team`."""
         policy = self.policy(organization)
         window = self._window("weekly", policy, week)
-        cells = await Asking(self._rows, organization).cells([window.start_ms], min(_end(window), self._now_ms()))
+        end_ms = min(end_of(window), self._now_ms())
+        cells = await Asking(self._rows, organization).cells([window.start_ms], end_ms, ("project", "team"))
         return sorted({f"{cell.project}/{cell.team}" for cell in cells if cell.project and cell.team})
 
     async def _made(self, kind: Kind, policy: Policy, window: Window, team: str | None) -> tuple[Any, Document]:
@@ -124,8 +125,3 @@ def _split(team: str | None) -> tuple[str, str]:
     if not (separator and project and name):
         raise OrderError("team", "write project/team, as in search/ranking")
     return project, name
-
-
-def _end(window: Window) -> int:
-    assert window.end_ms is not None, "only the total never ends"
-    return window.end_ms

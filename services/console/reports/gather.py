@@ -11,7 +11,7 @@ from services.console.reports.asking import Asking
 from services.core.events import from_ms
 from services.core.governance.accountability import Account, chargeback
 from services.core.governance.actions import with_actions
-from services.core.governance.cells import SUMMED, BudgetUse, Cell, budget_uses, owners_of
+from services.core.governance.cells import SUMMED, BudgetUse, Cell, Target, budget_uses, owners_of, target_of
 from services.core.governance.planning import Horizon, Plan, plan_scopes, propose
 from services.core.governance.review import Facts, Review, review
 from services.core.governance.trend import MonthSpend, Projection
@@ -23,6 +23,9 @@ from services.core.window import Window, WindowKind, window_at
 DAY_MS = 86_400_000
 MONTHS = 9
 """How many months a plan looks back, the quarter's own included."""
+
+OWNED = ("project", "team")
+"""By what spending is planned and charged back."""
 
 LENGTH = list(WindowKind)
 """Kinds of windows by length, the shortest first."""
@@ -65,7 +68,7 @@ async def weekly(
 async def account(asking: Asking, policy: Policy, month: Window, now_ms: int) -> Account:
     """The accountability of a month. Raises TooMany."""
     end_ms = min(end_of(month), now_ms)
-    cells = await asking.cells([month.start_ms], end_ms)
+    cells = await asking.cells([month.start_ms], end_ms, OWNED)
     direct: dict[tuple[str, str], int] = {}
     for cell in cells:
         direct[cell.project, cell.team] = direct.get((cell.project, cell.team), 0) + cell.cost_nanousd
@@ -94,7 +97,7 @@ async def quarterly(asking: Asking, policy: Policy, quarter: Window, now_ms: int
     months = starts(WindowKind.MONTH, quarter.start_ms, end_ms, zone)
     while len(months) < MONTHS:
         months.insert(0, before(window_at(WindowKind.MONTH, months[0], zone), zone).start_ms)
-    cells = await asking.cells(months, end_ms)
+    cells = await asking.cells(months, end_ms, OWNED)
     horizon = Horizon(period_text(following), tuple(_lengths(following, zone)))
     known = await _known(asking, following, end_ms, zone)
     series = _series(policy.organization, cells, months, end_ms, zone)
@@ -116,12 +119,12 @@ async def quarterly(asking: Asking, policy: Policy, quarter: Window, now_ms: int
 async def _uses(asking: Asking, policy: Policy, period: Window, end_ms: int) -> tuple[BudgetUse, ...]:
     """Each budget in the windows that have a part in the period; of windows longer than it, in the last one."""
     zone, compiled = ZoneInfo(policy.timezone), CompiledPolicy.compile(policy, version=0)
-    cells: dict[WindowKind, list[Cell]] = {}
-    for kind in sorted({budget.window for budget in compiled.budgets} & set(SUMMED)):
+    cells: dict[Target, list[Cell]] = {}
+    for target in sorted({target_of(budget) for budget in compiled.budgets if budget.window in SUMMED}):
+        kind, dimensions = target
         longer = LENGTH.index(kind) > LENGTH.index(period.kind)
-        begin_ms = end_ms - 1 if longer else period.start_ms
-        windows = starts(kind, max(begin_ms, 0), max(end_ms, begin_ms + 1), zone)
-        cells[kind] = await asking.cells(windows, end_ms, policy=compiled)
+        windows = starts(kind, end_ms - 1 if longer else period.start_ms, end_ms, zone)
+        cells[target] = await asking.cells(windows, end_ms, dimensions)
     return budget_uses(compiled, cells, owners_of(policy))
 
 

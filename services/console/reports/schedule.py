@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo
 
 from schemas.policy import Policy
 from services.adapters import logs
-from services.adapters.clickhouse import FAILURES, explain
+from services.adapters.clickhouse import FAILURES, AddressError, explain
 from services.console.reports.desk import FORMATS, Desk, OrderError, Report
 from services.core.governance.due import Due, Kind, due, next_ms
 from services.core.governance.file_names import file_name
 
 RETRY_S: Final = 60.0
-WAIT_S: Final = 900.0
-"""Policies appear and change their time zones: the plan is looked at again after a quarter of an hour at the latest."""
+WAIT_S: Final = 60.0
+"""Policies appear and change their time zones: what is due is looked up again after a minute at the latest."""
 
 DONE: Final = "json"
 """The form that is written last: when it is there, the report is complete."""
@@ -60,7 +60,7 @@ class Schedule:
                 for team in await self._desk.teams(organization, each.period):
                     self._save(organization, await self._desk.report("weekly", organization, each.period, team), team)
             self._save(organization, await self._desk.report(each.kind, organization, each.period))
-        except (*FAILURES, OrderError) as error:
+        except (*FAILURES, AddressError, OrderError) as error:
             reason = str(error) if isinstance(error, OrderError) else explain(error)
             log.warning(
                 "a report is late", organization=organization, kind=each.kind, period=each.period, reason=reason

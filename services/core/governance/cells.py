@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -19,6 +19,13 @@ ROWS_MAX = 10
 
 SUMMED = tuple(kind for kind in WindowKind if kind is not WindowKind.MINUTE)
 """Windows whose use is added up afterwards; a minute is too short to be reported on."""
+
+
+Target: TypeAlias = tuple[WindowKind, tuple[str, ...]]
+"""A kind of window, and the dimensions that are counted together."""
+
+Scopes: TypeAlias = dict[str, dict[int, list[int]]]
+"""By scope and window: what was spent, and how many requests are unpriced."""
 
 
 class Cell(Struct, frozen=True, kw_only=True, gc=False):
@@ -69,22 +76,21 @@ class BudgetUse:
         return share_bp(self.spent_nanousd, self.limit_nanousd) if self.limit_nanousd else 10_000
 
 
+def target_of(budget: Budget) -> Target:
+    """What a budget's spending is added up by: budgets of different targets never replace one another."""
+    return budget.window, tuple(dimension for dimension, _ in budget.pattern)
+
+
 def budget_uses(
-    policy: CompiledPolicy, cells: Mapping[WindowKind, Iterable[Cell]], owners: Mapping[str, tuple[str, ...]]
+    policy: CompiledPolicy, cells: Mapping[Target, Iterable[Cell]], owners: Mapping[str, tuple[str, ...]]
 ) -> tuple[BudgetUse, ...]:
-    """The use of each budget, in the policy's order, by the cells of its kind of window.
+    """The use of each budget, in the policy's order, by the cells of its target.
 
     A request counts toward the budgets that it would be decided by: `CompiledPolicy.matching` says which.
     """
-    spent: dict[str, dict[str, dict[int, list[int]]]] = defaultdict(lambda: defaultdict(dict))
-    for kind, found in cells.items():
-        for cell in found:
-            for budget, matched in policy.matching(cell.values()):
-                if budget.window is kind:
-                    scope = scope_key({"org": policy.organization, **matched})
-                    counter = spent[budget.name][scope].setdefault(cell.window_ms, [0, 0])
-                    counter[0] += cell.cost_nanousd
-                    counter[1] += cell.unpriced
+    spent: dict[str, Scopes] = {budget.name: {} for budget in policy.budgets}
+    for target, found in cells.items():
+        _add_up(replace(policy, budgets=tuple(b for b in policy.budgets if target_of(b) == target)), found, spent)
     return tuple(
         use
         for budget in policy.budgets
@@ -93,9 +99,16 @@ def budget_uses(
     )
 
 
-def _uses(
-    policy: CompiledPolicy, budget: Budget, scopes: Mapping[str, Mapping[int, list[int]]], owners: tuple[str, ...]
-) -> list[BudgetUse]:
+def _add_up(policy: CompiledPolicy, cells: Iterable[Cell], spent: Mapping[str, Scopes]) -> None:
+    for cell in cells:
+        for budget, matched in policy.matching(cell.values()):
+            scope = scope_key({"org": policy.organization, **matched})
+            counter = spent[budget.name].setdefault(scope, {}).setdefault(cell.window_ms, [0, 0])
+            counter[0] += cell.cost_nanousd
+            counter[1] += cell.unpriced
+
+
+def _uses(policy: CompiledPolicy, budget: Budget, scopes: Scopes, owners: tuple[str, ...]) -> list[BudgetUse]:
     if not scopes:
         scopes = {_written_scope(policy, budget): {}}
     uses = [_use(policy, budget, scope, windows, owners) for scope, windows in scopes.items()]
