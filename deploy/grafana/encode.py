@@ -178,7 +178,7 @@ def _variable(variable: Variable) -> Json:
         **encoded,
         "type": "query",
         "datasource": CLICKHOUSE,
-        "query": {"refId": variable.name, "editorType": "sql", "queryType": "table", "rawSql": variable.query},
+        "query": variable.query,
         "definition": variable.query,
         "refresh": 2,  # when the range changes
         "sort": 0,

@@ -28,7 +28,15 @@ GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 SOURCES: list[dict[str, Any]] = yaml.safe_load((GRAFANA / "datasources.yaml").read_text("utf-8"))["datasources"]
 COMPOSE: dict[str, Any] = yaml.safe_load((GRAFANA.parent / "compose.yaml").read_text("utf-8"))
 BOARDS = {board.uid: board for board in ALL}
-VALUES = {"organization": "acme", "project": None, "tag": "feature", "scope": "org:acme", "budget": None, "zone": "UTC"}
+VALUES = {
+    "organization": "acme",
+    "project": None,
+    "tag": "feature",
+    "scope": "org:acme",
+    "period": "month",
+    "budget": None,
+    "zone": "UTC",
+}
 UIDS = ("spendgate-overview", "spendgate-budget", "spendgate-enforcement", "spendgate-forecasts", "spendgate-pipeline")
 
 

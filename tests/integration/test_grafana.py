@@ -29,6 +29,7 @@ VALUES: Mapping[str, str | Sequence[str] | None] = {
     "project": None,
     "tag": "feature",
     "scope": SCOPE,
+    "period": "month",
     "budget": None,
     "zone": "UTC",
 }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from deploy.grafana.boards.variables import ORGANIZATION, SCOPE, ZONE
+from deploy.grafana.boards.outlook import LATEST
+from deploy.grafana.boards.variables import ORGANIZATION, PERIOD, SCOPE, ZONE
 from deploy.grafana.model import UTILIZATION, Column, Dashboard, Panel, Row, Sql, Step
 from deploy.grafana.sql import sql
 
@@ -17,6 +18,7 @@ _CAME_TO = """
         SELECT DISTINCT begins, ends, window
         FROM forecasts
         WHERE @chosen(organization) AND @chosen(scope)
+          AND @chosen(period = substringIndex(window, ':', 1))
           AND ends <= toDate($__toTime, 'UTC')
           AND ends >= toDate($__fromTime, 'UTC')
     ) AS windows
@@ -61,25 +63,20 @@ EXPECTED = Row(
             "table",
             (
                 Sql(
-                    sql("""
+                    sql(
+                        """
                         SELECT scope, toString(window) AS per, as_of, ends, @usd(spent_nanousd) AS spent,
                             @usd(total_nanousd) AS expected, @usd(low_nanousd) AS low, @usd(high_nanousd) AS high,
                             budget, @usd(limit_nanousd) AS limit, total_nanousd / nullIf(limit_nanousd, 0) AS of_limit,
                             if(budget = '', NULL, chance) AS chance_to_exceed, day AS runs_out, models
-                        FROM
-                        (
-                            SELECT *
-                            FROM forecasts FINAL
-                            WHERE @chosen(organization) AND made_at <= ($__toTime)
-                            ORDER BY as_of DESC
-                            LIMIT 1 BY organization, scope, window
-                        )
+                        @latest
                         LEFT ARRAY JOIN risk_budgets AS budget, risk_limits AS limit_nanousd, risk_chances AS chance,
                             risk_days AS day
-                        WHERE ends >= toDate($__toTime, 'UTC')
                         ORDER BY chance_to_exceed DESC, total_nanousd DESC, scope, budget
                         LIMIT 200
-                    """)
+                    """,
+                        latest=LATEST,
+                    )
                 ),
             ),
             24,
@@ -103,7 +100,8 @@ EXPECTED = Row(
                             @usd(max(low_nanousd)) AS low, @usd(max(total_nanousd)) AS expected,
                             @usd(max(high_nanousd)) AS high
                         FROM forecasts FINAL
-                        WHERE @chosen(organization) AND @chosen(scope) AND window = 'month'
+                        WHERE @chosen(organization) AND @chosen(scope)
+                          AND @chosen(period = substringIndex(window, ':', 1))
                           AND as_of >= toDate($__fromTime, 'UTC')
                           AND as_of <= toDate($__toTime, 'UTC')
                         GROUP BY time
@@ -135,6 +133,7 @@ EXPECTED = Row(
                             SELECT as_of, risk_budgets, risk_chances
                             FROM forecasts FINAL
                             WHERE @chosen(organization) AND @chosen(scope)
+                              AND @chosen(period = substringIndex(window, ':', 1))
                               AND as_of >= toDate($__fromTime, 'UTC')
                               AND as_of <= toDate($__toTime, 'UTC')
                         )
@@ -282,7 +281,7 @@ BOARD = Dashboard(
     "Spendgate / Forecasts",
     "What windows are expected to come to, how sure that is, how earlier forecasts did, and anomalies.",
     (EXPECTED, JUDGED, SURPRISES),
-    (ORGANIZATION, SCOPE, ZONE),
+    (ORGANIZATION, SCOPE, PERIOD, ZONE),
     since="now-90d",
     refresh="5m",
 )
