@@ -128,6 +128,10 @@ def test_no_value_is_put_into_a_query_in_a_form_that_could_end_a_literal(uid: st
                 assert not re.search(r"\$(?!__|\{)", target.text)
 
 
+def test_no_query_has_a_backslash_which_the_plugins_parsers_read_differently() -> None:
+    assert not [statement.name for statement in statements(Picked(0, 3600, values=VALUES)) if "\\" in statement.sql]
+
+
 def test_money_is_divided_as_a_decimal() -> None:
     for statement in statements(Picked(0, 3600, values=VALUES)):
         assert "/ 1e9" not in statement.sql
