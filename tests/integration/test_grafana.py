@@ -157,8 +157,8 @@ def test_all_but_the_ten_largest_projects_are_drawn_as_one(seeded: Seeded) -> No
     for name, amount in by_project.items():
         expected[name if name in largest else "(others)"] += amount
     found = defaultdict[str, Decimal](Decimal)
-    whole = {"from_ms": NOON_MS - 30 * DAY_MS, "to_ms": NOON_MS + 30 * DAY_MS}
-    for row in ask(seeded, "spendgate-overview: Spend by project", **whole):
+    begin_ms, end_ms = NOON_MS - 30 * DAY_MS, NOON_MS + 30 * DAY_MS
+    for row in ask(seeded, "spendgate-overview: Spend by project", from_ms=begin_ms, to_ms=end_ms):
         found[row["name"]] += row["spend"]
     assert "(others)" in found
     assert found == expected
