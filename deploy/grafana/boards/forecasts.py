@@ -9,19 +9,19 @@ from deploy.grafana.sql import sql
 
 _MONEY = tuple(Column(name, unit="currencyUSD") for name in ("spent", "expected", "low", "high", "limit"))
 _KEPT = (Step(0.0, "red"), Step(0.7, "yellow"), Step(0.76, "green"))
-# What the scope of an organization, project or team came to in each window, in that calendar.
+_ENDED = """
+FROM forecasts
+WHERE @chosen(organization) AND @chosen(scope)
+  AND @chosen(period = substringIndex(window, ':', 1))
+  AND ends <= toDate($__toTime, 'UTC')
+  AND ends >= toDate($__fromTime, 'UTC')
+"""
+# What the scope of an organization, project or team came to in each window, in that calendar. The hours are bounded by
+# the windows first: what is outside of them is most of the roll-up.
 _CAME_TO = """
 (
     SELECT begins, ends, window, sum(cost_nanousd) AS actual
-    FROM
-    (
-        SELECT DISTINCT begins, ends, window
-        FROM forecasts
-        WHERE @chosen(organization) AND @chosen(scope)
-          AND @chosen(period = substringIndex(window, ':', 1))
-          AND ends <= toDate($__toTime, 'UTC')
-          AND ends >= toDate($__fromTime, 'UTC')
-    ) AS windows
+    FROM (SELECT DISTINCT begins, ends, window @ended) AS windows
     CROSS JOIN
     (
         WITH
@@ -34,8 +34,8 @@ _CAME_TO = """
           AND NOT match(wanted, '(?:^|/)(?:user|provider|model|tag[.])')
           AND (of_project = '' OR project = of_project)
           AND (of_team = '' OR team = of_team)
-          AND hour >= subtractMonths(toStartOfHour($__fromTime, 'UTC'), 12)
-          AND hour <= ($__toTime)
+          AND hour >= toDateTime((SELECT min(begins) @ended), @value(zone))
+          AND hour < toDateTime((SELECT max(ends) @ended), @value(zone))
         GROUP BY hour
     ) AS spent
     WHERE hour >= toDateTime(begins, @value(zone)) AND hour < toDateTime(ends, @value(zone))
@@ -51,7 +51,7 @@ FROM
 ) AS told
 INNER JOIN @came_to AS outcome USING (begins, ends, window)
 """
-_PARTS = {"judged": _JUDGED, "came_to": _CAME_TO}
+_PARTS = {"judged": _JUDGED, "came_to": _CAME_TO, "ended": _ENDED}
 _OVER = "Windows that ended in the chosen time; for scopes of an organization, project or team."
 
 EXPECTED = Row(
