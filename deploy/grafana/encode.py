@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from deploy.grafana.macros import ALL_CHOSEN
-from deploy.grafana.model import GRID_WIDTH, Column, Dashboard, Panel, Prom, Row, Sql, Step, Target, Unit, Variable
+from deploy.grafana.model import (
+    GRID_WIDTH,
+    Column,
+    Dashboard,
+    Kind,
+    Panel,
+    Prom,
+    Row,
+    Sql,
+    Step,
+    Target,
+    Unit,
+    Variable,
+)
 
 Json = dict[str, Any]
 
@@ -16,7 +29,6 @@ CONSOLE = "http://127.0.0.1:8083"
 SCHEMA = 41
 _ROW_HEIGHT = 1
 _FORMATS = {"timeseries": 0, "table": 1}
-_TYPES = {"stat": "stat", "gauge": "gauge", "timeseries": "timeseries", "bars": "barchart", "table": "table"}
 _DECIMALS: dict[Unit, int] = {"currencyUSD": 2, "percentunit": 1}
 
 
@@ -67,11 +79,11 @@ def _heading(row: Row, number: int, y: int) -> Json:
 
 def _panel(panel: Panel) -> Json:
     encoded: Json = {
-        "type": _TYPES[panel.kind],
+        "type": panel.kind,
         "title": panel.title,
         "description": panel.says,
         "datasource": _source(panel.targets[0]),
-        "targets": [_target(target, chr(ord("A") + place)) for place, target in enumerate(panel.targets)],
+        "targets": [_target(target, chr(ord("A") + place), panel.kind) for place, target in enumerate(panel.targets)],
         "fieldConfig": {"defaults": _defaults(panel), "overrides": [_override(column) for column in panel.columns]},
         "options": _options(panel),
         "links": [] if panel.link is None else [_link("Open in the console", panel.link)],
@@ -83,7 +95,7 @@ def _source(target: Target) -> Json:
     return CLICKHOUSE if isinstance(target, Sql) else PROMETHEUS
 
 
-def _target(target: Target, ref: str) -> Json:
+def _target(target: Target, ref: str, kind: Kind) -> Json:
     match target:
         case Sql(text, shape):
             return {
@@ -101,7 +113,8 @@ def _target(target: Target, ref: str) -> Json:
                 "editorMode": "code",
                 "expr": expr,
                 "legendFormat": legend,
-                "range": True,
+                "range": kind == "timeseries",
+                "instant": kind != "timeseries",
             }
 
 
@@ -147,7 +160,7 @@ def _override(column: Column) -> Json:
         properties.append(("custom.fillBelowTo", column.fill_below_to))
     if column.gauge:
         properties.append(("custom.cellOptions", {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}))
-        properties.append(("min", 0))
+        properties += [("min", 0), *([("max", 1)] if column.unit == "percentunit" else [])]
     elif column.steps:
         properties.append(("custom.cellOptions", {"type": "color-text"}))
     if column.steps:
@@ -161,7 +174,8 @@ def _override(column: Column) -> Json:
 def _options(panel: Panel) -> Json:
     match panel.kind:
         case "stat" | "gauge":
-            shown: Json = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}}
+            fields = "/.*/" if panel.unit == "dateTimeAsIso" else ""  # by default only numbers are shown
+            shown: Json = {"reduceOptions": {"calcs": ["lastNotNull"], "fields": fields, "values": False}}
             return shown if panel.kind == "gauge" else {**shown, "colorMode": "value", "graphMode": "none"}
         case "table":
             return {"showHeader": True, "cellHeight": "sm"}
@@ -178,7 +192,7 @@ def _variable(variable: Variable) -> Json:
         **encoded,
         "type": "query",
         "datasource": CLICKHOUSE,
-        "query": {"refId": variable.name, "editorType": "sql", "queryType": "table", "rawSql": variable.query},
+        "query": variable.query,
         "definition": variable.query,
         "refresh": 2,  # when the range changes
         "sort": 0,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["stat", "gauge", "timeseries", "bars", "table"]
+Kind = Literal["stat", "gauge", "timeseries", "table"]
 Unit = Literal["currencyUSD", "percentunit", "short", "none", "s", "reqps", "ops", "bytes", "dateTimeAsIso"]
 Shape = Literal["timeseries", "table"]
 

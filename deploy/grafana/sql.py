@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from textwrap import dedent
 
 from deploy.grafana.macros import ALL_CHOSEN, closing
 
-_CHOSEN = re.compile(r"@chosen\((\w+)(?: = ([^)]+))?\)")
+_CHOSEN = "@chosen("
 _VALUE = re.compile(r"@value\((\w+)\)")
 _USD = "@usd("
 
@@ -26,16 +27,26 @@ def sql(text: str, **parts: str) -> str:
     text = dedent(text).strip()
     for name, part in parts.items():
         text = re.sub(rf"@{name}\b(?!\()", part.strip().replace("\\", r"\\"), text)
-    text = _CHOSEN.sub(lambda found: _chosen(found[1], found[2] or found[1]), text)
     text = _VALUE.sub(lambda found: f"decodeURLComponent(substring({_encoded(found[1])}, 3))", text)
-    while _USD in text:
-        before, _, rest = text.partition(_USD)
+    return _written_out(_written_out(text, _CHOSEN, _chosen), _USD, _usd)
+
+
+def _written_out(text: str, opening: str, write: Callable[[str], str]) -> str:
+    """A text with every call of a shorthand replaced by what is written for its argument."""
+    while opening in text:
+        before, _, rest = text.partition(opening)
         end = closing("(" + rest) - 1
-        text = f"{before}toDecimal128({rest[:end]}, 9) / 1000000000{rest[end + 1 :]}"
+        text = before + write(rest[:end]) + rest[end + 1 :]
     return text
 
 
-def _chosen(variable: str, expression: str) -> str:
+def _usd(amount: str) -> str:
+    return f"toDecimal128({amount}, 9) / 1000000000"
+
+
+def _chosen(argument: str) -> str:
+    variable, separator, expression = argument.partition(" = ")
+    expression = expression if separator else variable
     encoded = _encoded(variable)
     values = f"arrayMap(v -> decodeURLComponent(substring(v, 3)), splitByChar('&', {encoded}))"
     # `has` of a constant array prunes by the primary key; `IN` of a computed array reads every granule.

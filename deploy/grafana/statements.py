@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from deploy.grafana.boards import ALL
 from deploy.grafana.macros import Picked, expand
-from deploy.grafana.model import Sql
+from deploy.grafana.model import Dashboard, Sql
 
 
 class Statement(NamedTuple):
@@ -17,17 +17,17 @@ class Statement(NamedTuple):
     sql: str
 
 
-def statements(picked: Picked) -> list[Statement]:
+def statements(picked: Picked, boards: Iterable[Dashboard] = ALL) -> list[Statement]:
     """The queries of all panels and variables, expanded as Grafana and its plugin would for what a viewer picked.
 
-    `picked` needs a value, several or None (all) for each of `organization`, `project`, `tag`, `scope`, `budget` and
-    `zone`. Raises `macros.MacroError`.
+    `picked` needs a value, several or None (all) for each of `organization`, `project`, `tag`, `scope`, `period`,
+    `budget` and `zone`. Raises `macros.MacroError`.
     """
-    return [Statement(name, expand(text, picked)) for name, text in _texts()]
+    return [Statement(name, expand(text, picked)) for name, text in _texts(boards)]
 
 
-def _texts() -> Iterator[tuple[str, str]]:
-    for board in ALL:
+def _texts(boards: Iterable[Dashboard]) -> Iterator[tuple[str, str]]:
+    for board in boards:
         for variable in board.variables:
             if variable.query:
                 yield f"{board.uid}: ${variable.name}", variable.query

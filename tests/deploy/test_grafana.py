@@ -28,7 +28,15 @@ GRAFANA = Path(__file__).parents[2] / "deploy" / "grafana"
 SOURCES: list[dict[str, Any]] = yaml.safe_load((GRAFANA / "datasources.yaml").read_text("utf-8"))["datasources"]
 COMPOSE: dict[str, Any] = yaml.safe_load((GRAFANA.parent / "compose.yaml").read_text("utf-8"))
 BOARDS = {board.uid: board for board in ALL}
-VALUES = {"organization": "acme", "project": None, "tag": "feature", "scope": "org:acme", "budget": None, "zone": "UTC"}
+VALUES = {
+    "organization": "acme",
+    "project": None,
+    "tag": "feature",
+    "scope": "org:acme",
+    "period": "month",
+    "budget": None,
+    "zone": "UTC",
+}
 UIDS = ("spendgate-overview", "spendgate-budget", "spendgate-enforcement", "spendgate-forecasts", "spendgate-pipeline")
 
 
@@ -118,6 +126,10 @@ def test_no_value_is_put_into_a_query_in_a_form_that_could_end_a_literal(uid: st
                 forms = re.findall(r"\$\{[^}]*\}", target.text)
                 assert all(form.endswith(":customqueryparam:v}") for form in forms)
                 assert not re.search(r"\$(?!__|\{)", target.text)
+
+
+def test_no_query_has_a_backslash_which_the_plugins_parsers_read_differently() -> None:
+    assert not [statement.name for statement in statements(Picked(0, 3600, values=VALUES)) if "\\" in statement.sql]
 
 
 def test_money_is_divided_as_a_decimal() -> None:

@@ -29,6 +29,7 @@ VALUES: Mapping[str, str | Sequence[str] | None] = {
     "project": None,
     "tag": "feature",
     "scope": SCOPE,
+    "period": "month",
     "budget": None,
     "zone": "UTC",
 }
@@ -50,9 +51,11 @@ async def seeded(clickhouse_server: ClickHouse) -> AsyncIterator[Seeded]:
         await admin.close()
 
 
-def ask(seeded: Seeded, name: str, **changed: str | Sequence[str] | None) -> Rows:
-    """The rows of a statement, for the range of this module."""
-    picked = Picked(FROM_MS // 1000, TO_MS // 1000, 3600, {**VALUES, **changed})
+def ask(
+    seeded: Seeded, name: str, *, from_ms: int = FROM_MS, to_ms: int = TO_MS, **changed: str | Sequence[str] | None
+) -> Rows:
+    """The rows of a statement."""
+    picked = Picked(from_ms // 1000, to_ms // 1000, 3600, {**VALUES, **changed})
     texts = dict(statements(picked))
     with open_client(seeded.address) as client:
         return list(client.query(texts[name]).named_results())
@@ -145,6 +148,20 @@ def test_the_figures_of_the_overview_equal_an_independent_sum(seeded: Seeded) ->
     assert top("Top models") == spent(days, lambda c: c.model)
     tagged = [c for c in days if "feature" in c.tags]
     assert top("Top values of the tag") == spent(tagged, lambda c: c.tags["feature"])
+
+
+def test_all_but_the_ten_largest_projects_are_drawn_as_one(seeded: Seeded) -> None:
+    by_project = spent([c for c in seeded.charges if c.organization == ORGANIZATION], lambda c: c.project or "")
+    largest = sorted(by_project, key=lambda name: (-by_project[name], "" if name == "(none)" else name))[:10]
+    expected = defaultdict[str, Decimal](Decimal)
+    for name, amount in by_project.items():
+        expected[name if name in largest else "(others)"] += amount
+    found = defaultdict[str, Decimal](Decimal)
+    begin_ms, end_ms = NOON_MS - 30 * DAY_MS, NOON_MS + 30 * DAY_MS
+    for row in ask(seeded, "spendgate-overview: Spend by project", from_ms=begin_ms, to_ms=end_ms):
+        found[row["name"]] += row["spend"]
+    assert "(others)" in found
+    assert found == expected
 
 
 def test_unconfirmed_is_what_nobody_settled(seeded: Seeded) -> None:

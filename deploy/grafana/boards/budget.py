@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deploy.grafana.boards.variables import BUDGETS, ORGANIZATION, SCOPE
+from deploy.grafana.boards.variables import BUDGETS, ORGANIZATION, PERIOD, SCOPE
 from deploy.grafana.model import UTILIZATION, Column, Dashboard, Panel, Row, Sql, Step, Unit
 from deploy.grafana.sql import sql
 
@@ -13,8 +13,9 @@ FROM
 (
     SELECT *
     FROM forecasts FINAL
-    WHERE @chosen(organization) AND @chosen(scope) AND made_at <= ($__toTime)
-    ORDER BY as_of DESC, window
+    WHERE @chosen(organization) AND @chosen(scope) AND @chosen(period = substringIndex(window, ':', 1))
+      AND made_at <= ($__toTime)
+    ORDER BY as_of DESC, begins DESC
     LIMIT 1
 )
 """
@@ -94,6 +95,7 @@ COURSE = Row(
                                 )) AS lowest
                             FROM forecasts FINAL
                             WHERE @chosen(organization) AND @chosen(scope)
+                              AND @chosen(period = substringIndex(window, ':', 1))
                               AND as_of >= toDate($__fromTime, 'UTC')
                               AND as_of <= toDate($__toTime, 'UTC')
                               AND notEmpty(risk_budgets)
@@ -263,7 +265,7 @@ BOARD = Dashboard(
     "Spendgate / Budget",
     "One scope and its budgets: settled, limit, forecast, alerts and refusals.",
     (NUMBERS, COURSE, EVENTS),
-    (ORGANIZATION, SCOPE, BUDGETS),
+    (ORGANIZATION, SCOPE, PERIOD, BUDGETS),
     since="now-30d",
     refresh="5m",
 )

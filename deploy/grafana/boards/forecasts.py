@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from deploy.grafana.boards.variables import ORGANIZATION, SCOPE, ZONE
+from deploy.grafana.boards.outlook import LATEST
+from deploy.grafana.boards.variables import ORGANIZATION, PERIOD, SCOPE, ZONE
 from deploy.grafana.model import UTILIZATION, Column, Dashboard, Panel, Row, Sql, Step
 from deploy.grafana.sql import sql
 
 _MONEY = tuple(Column(name, unit="currencyUSD") for name in ("spent", "expected", "low", "high", "limit"))
 _KEPT = (Step(0.0, "red"), Step(0.7, "yellow"), Step(0.76, "green"))
-# What the scope of an organization, project or team came to in each window, in that calendar.
+_ENDED = """
+FROM forecasts
+WHERE @chosen(organization) AND @chosen(scope)
+  AND @chosen(period = substringIndex(window, ':', 1))
+  AND ends <= toDate($__toTime, 'UTC')
+  AND ends >= toDate($__fromTime, 'UTC')
+"""
+# What the scope of an organization, project or team came to in each window, in that calendar. The hours are bounded by
+# the windows first: what is outside of them is most of the roll-up.
 _CAME_TO = """
 (
     SELECT begins, ends, window, sum(cost_nanousd) AS actual
-    FROM
-    (
-        SELECT DISTINCT begins, ends, window
-        FROM forecasts
-        WHERE @chosen(organization) AND @chosen(scope)
-          AND ends <= toDate($__toTime, 'UTC')
-          AND ends >= toDate($__fromTime, 'UTC')
-    ) AS windows
+    FROM (SELECT DISTINCT begins, ends, window @ended) AS windows
     CROSS JOIN
     (
         WITH
@@ -32,8 +34,8 @@ _CAME_TO = """
           AND NOT match(wanted, '(?:^|/)(?:user|provider|model|tag[.])')
           AND (of_project = '' OR project = of_project)
           AND (of_team = '' OR team = of_team)
-          AND hour >= subtractMonths(toStartOfHour($__fromTime, 'UTC'), 12)
-          AND hour <= ($__toTime)
+          AND hour >= toDateTime((SELECT min(begins) @ended), @value(zone))
+          AND hour < toDateTime((SELECT max(ends) @ended), @value(zone))
         GROUP BY hour
     ) AS spent
     WHERE hour >= toDateTime(begins, @value(zone)) AND hour < toDateTime(ends, @value(zone))
@@ -49,7 +51,7 @@ FROM
 ) AS told
 INNER JOIN @came_to AS outcome USING (begins, ends, window)
 """
-_PARTS = {"judged": _JUDGED, "came_to": _CAME_TO}
+_PARTS = {"judged": _JUDGED, "came_to": _CAME_TO, "ended": _ENDED}
 _OVER = "Windows that ended in the chosen time; for scopes of an organization, project or team."
 
 EXPECTED = Row(
@@ -61,25 +63,20 @@ EXPECTED = Row(
             "table",
             (
                 Sql(
-                    sql("""
+                    sql(
+                        """
                         SELECT scope, toString(window) AS per, as_of, ends, @usd(spent_nanousd) AS spent,
                             @usd(total_nanousd) AS expected, @usd(low_nanousd) AS low, @usd(high_nanousd) AS high,
                             budget, @usd(limit_nanousd) AS limit, total_nanousd / nullIf(limit_nanousd, 0) AS of_limit,
                             if(budget = '', NULL, chance) AS chance_to_exceed, day AS runs_out, models
-                        FROM
-                        (
-                            SELECT *
-                            FROM forecasts FINAL
-                            WHERE @chosen(organization) AND made_at <= ($__toTime)
-                            ORDER BY as_of DESC
-                            LIMIT 1 BY organization, scope, window
-                        )
+                        @latest
                         LEFT ARRAY JOIN risk_budgets AS budget, risk_limits AS limit_nanousd, risk_chances AS chance,
                             risk_days AS day
-                        WHERE ends >= toDate($__toTime, 'UTC')
                         ORDER BY chance_to_exceed DESC, total_nanousd DESC, scope, budget
                         LIMIT 200
-                    """)
+                    """,
+                        latest=LATEST,
+                    )
                 ),
             ),
             24,
@@ -103,7 +100,8 @@ EXPECTED = Row(
                             @usd(max(low_nanousd)) AS low, @usd(max(total_nanousd)) AS expected,
                             @usd(max(high_nanousd)) AS high
                         FROM forecasts FINAL
-                        WHERE @chosen(organization) AND @chosen(scope) AND window = 'month'
+                        WHERE @chosen(organization) AND @chosen(scope)
+                          AND @chosen(period = substringIndex(window, ':', 1))
                           AND as_of >= toDate($__fromTime, 'UTC')
                           AND as_of <= toDate($__toTime, 'UTC')
                         GROUP BY time
@@ -135,6 +133,7 @@ EXPECTED = Row(
                             SELECT as_of, risk_budgets, risk_chances
                             FROM forecasts FINAL
                             WHERE @chosen(organization) AND @chosen(scope)
+                              AND @chosen(period = substringIndex(window, ':', 1))
                               AND as_of >= toDate($__fromTime, 'UTC')
                               AND as_of <= toDate($__toTime, 'UTC')
                         )
@@ -282,7 +281,7 @@ BOARD = Dashboard(
     "Spendgate / Forecasts",
     "What windows are expected to come to, how sure that is, how earlier forecasts did, and anomalies.",
     (EXPECTED, JUDGED, SURPRISES),
-    (ORGANIZATION, SCOPE, ZONE),
+    (ORGANIZATION, SCOPE, PERIOD, ZONE),
     since="now-90d",
     refresh="5m",
 )

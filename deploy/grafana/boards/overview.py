@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deploy.grafana.boards.outlook import LATEST
 from deploy.grafana.boards.variables import ORGANIZATIONS, PROJECTS, TAG
 from deploy.grafana.model import ANY_IS_BAD, UTILIZATION, Column, Dashboard, Panel, Row, Sql
 from deploy.grafana.sql import sql
@@ -29,18 +30,38 @@ def _stat(title: str, says: str, select: str, *, usd: bool = False, alarms: bool
     )
 
 
-def _over_time(title: str, says: str, text: str, *, usd: bool = False, stacked: bool = True, width: int = 12) -> Panel:
+def _over_time(
+    title: str, says: str, text: str, *, usd: bool = False, stacked: bool = True, width: int = 12, **parts: str
+) -> Panel:
     return Panel(
         title,
         f"{says} {_HOURS}",
         "timeseries",
-        (Sql(sql(text, charged=_CHARGED), "timeseries"),),
+        (Sql(sql(text, charged=_CHARGED, **parts), "timeseries"),),
         width,
         unit="currencyUSD" if usd else "short",
         stacked=stacked,
         least_interval="1h",
         link="/",
     )
+
+
+def _by_name(title: str, says: str, column: str) -> Panel:
+    """A line each for the largest only: nobody reads a thousand, and no browser draws them."""
+    text = """
+        WITH
+        (
+            SELECT groupArray(name)
+            FROM (SELECT @column AS name @charged GROUP BY name ORDER BY sum(cost_nanousd) DESC, name LIMIT 10)
+        ) AS largest
+        SELECT $__timeInterval(hour) AS time,
+            multiIf(NOT has(largest, @column), '(others)', @column = '', '(none)', toString(@column)) AS name,
+            @usd(sum(cost_nanousd)) AS spend
+        @charged
+        GROUP BY time, name
+        ORDER BY time, name
+    """
+    return _over_time(title, says, text, usd=True, column=column)
 
 
 def _top(title: str, says: str, text: str) -> Panel:
@@ -78,27 +99,10 @@ NUMBERS = Row(
 TIME = Row(
     "Over time",
     (
-        _over_time(
-            "Spend by project",
-            "What each project was charged.",
-            """
-            SELECT $__timeInterval(hour) AS time, if(project = '', '(none)', toString(project)) AS project_name,
-                @usd(sum(cost_nanousd)) AS spend
-            @charged
-            GROUP BY time, project_name ORDER BY time, project_name
-            """,
-            usd=True,
+        _by_name(
+            "Spend by project", "What each project was charged: the ten largest, and all others as one.", "project"
         ),
-        _over_time(
-            "Spend by model",
-            "What each model cost.",
-            """
-            SELECT $__timeInterval(hour) AS time, toString(model) AS model_name, @usd(sum(cost_nanousd)) AS spend
-            @charged
-            GROUP BY time, model_name ORDER BY time, model_name
-            """,
-            usd=True,
-        ),
+        _by_name("Spend by model", "What each model cost: the ten dearest, and all others as one.", "model"),
         _over_time(
             "Cost per request over time",
             "Spend divided by requests.",
@@ -198,24 +202,19 @@ BUDGETS = Row(
             "table",
             (
                 Sql(
-                    sql("""
+                    sql(
+                        """
                         SELECT toString(organization) AS org, budget, scope, toString(window) AS per, as_of,
                             @usd(spent_nanousd) AS settled, @usd(limit_nanousd) AS limit,
                             spent_nanousd / nullIf(limit_nanousd, 0) AS utilization,
                             total_nanousd / nullIf(limit_nanousd, 0) AS projected, chance AS `chance to exceed`
-                        FROM
-                        (
-                            SELECT *
-                            FROM forecasts FINAL
-                            WHERE @chosen(organization) AND made_at <= ($__toTime)
-                            ORDER BY as_of DESC
-                            LIMIT 1 BY organization, scope, window
-                        )
+                        @latest
                         ARRAY JOIN risk_budgets AS budget, risk_limits AS limit_nanousd, risk_chances AS chance
-                        WHERE ends >= toDate($__toTime, 'UTC')
                         ORDER BY utilization DESC, org, scope, budget
                         LIMIT 200
-                    """)
+                    """,
+                        latest=LATEST,
+                    )
                 ),
             ),
             24,

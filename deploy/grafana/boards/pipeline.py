@@ -30,9 +30,15 @@ SUMMARY = Row(
     "Now",
     (
         _stat(
-            "Processes down", "Processes that did not answer the last scrape.", 'count(up{job=~"spendgate-.*"} == 0)'
+            "Processes down",
+            "Processes that did not answer the last scrape.",
+            'count(up{job=~"spendgate-.*"} == 0) or vector(0)',
         ),
-        _stat("Not ready", "Processes that answer and say that they cannot serve.", "count(spendgate_ready == 0)"),
+        _stat(
+            "Not ready",
+            "Processes that answer and say that they cannot serve.",
+            "count(spendgate_ready == 0) or vector(0)",
+        ),
         _stat(
             "Rows waiting", "Offsets in Kafka that the sinks have not stored yet.", "sum(spendgate_sink_lag_offsets)"
         ),
@@ -40,7 +46,7 @@ SUMMARY = Row(
         _stat(
             "Failed inserts",
             "Inserts that ClickHouse did not acknowledge in the chosen time; they are repeated.",
-            "sum(increase(spendgate_sink_failed_inserts_total[$__range]))",
+            "sum(increase(spendgate_sink_failed_inserts_total[$__range])) or vector(0)",
         ),
         _stat(
             "Defects",

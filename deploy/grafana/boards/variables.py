@@ -54,6 +54,17 @@ SCOPE = Variable(
         LIMIT 5000
     """),
 )
+PERIOD = Variable(
+    "period",
+    "Window",
+    sql("""
+        SELECT substringIndex(window, ':', 1) AS period
+        FROM forecasts
+        WHERE @chosen(organization) AND @chosen(scope)
+        GROUP BY period
+        ORDER BY period = 'month' DESC, period
+    """),
+)
 BUDGETS = Variable(
     "budget",
     "Budget",

@@ -10,7 +10,7 @@ SELECT
     arrayMap(n -> toInt64(n) * 1000000000 * s, range(30)) AS fan_mid,
     arrayMap(n -> toInt64(n) * 1300000000 * s, range(30)) AS fan_high,
     ['company-month'] AS risk_budgets, [toInt64(30000000000)] AS risk_limits, [0.4] AS risk_chances,
-    [toDate('2026-11-28')] AS risk_days, ['weekday', 'ses'] AS models, now64(3, 'UTC') AS made_at,
+    [toDate('2026-11-28')] AS risk_days, ['weekday', 'ses'] AS models, toDateTime64(as_of, 3, 'UTC') + 600 AS made_at,
     0 AS topic_partition, number AS topic_offset
 FROM
 (
