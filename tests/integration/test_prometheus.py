@@ -21,11 +21,18 @@ from tests.integration.sinking import eventually, rows_in
 SERVICES = Path(__file__).parents[2] / "services"
 BY_PROMETHEUS = {"up"}
 ON_FIRST_USE: Mapping[str, str] = {
+    "spendgate_forecaster_failures_total": "forecaster/health.py",
+    "spendgate_forecaster_forecasts_total": "forecaster/health.py",
+    "spendgate_forecaster_alerts_total": "forecaster/health.py",
+    "spendgate_forecaster_anomalies_total": "forecaster/health.py",
+    "spendgate_forecaster_scopes": "forecaster/health.py",
+    "spendgate_forecaster_seconds": "forecaster/health.py",
+    "spendgate_forecaster_unreadable_total": "forecaster/health.py",
     "spendgate_grpc_requests_total": "enforcer/gateway/envoy_grpc.py",
     "spendgate_sink_failed_inserts_total": "sink/health.py",
     "spendgate_sink_rejected_total": "sink/health.py",
 }
-"""Metrics whose labels are known only when something fails, or when Envoy asks; and where that is."""
+"""Metrics whose labels are known only when something happens; and where that is."""
 
 
 async def scraped(stack: Stack) -> set[str]:

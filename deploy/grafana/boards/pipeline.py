@@ -195,12 +195,36 @@ INTO_CLICKHOUSE = Row(
         ),
     ),
 )
+FORECASTER = Row(
+    "The forecaster",
+    (
+        _lines(
+            "Told",
+            "Forecasts, projections above a limit and anomalies told per hour.",
+            Prom("sum(rate(spendgate_forecaster_forecasts_total[$__rate_interval])) * 3600", "forecasts"),
+            Prom("sum(rate(spendgate_forecaster_alerts_total[$__rate_interval])) * 3600", "projections"),
+            Prom("sum(rate(spendgate_forecaster_anomalies_total[$__rate_interval])) * 3600", "anomalies"),
+        ),
+        _lines(
+            "Scopes looked at",
+            "By stage: forecast for their windows, or watched hour by hour.",
+            Prom("sum by (stage) (spendgate_forecaster_scopes)", "{{stage}}"),
+        ),
+        _lines(
+            "Time for an organization",
+            "The 99th percentile by stage, and organizations that a defect of ours left out.",
+            Prom(_p99("spendgate_forecaster_seconds", "stage"), "p99 {{stage}}"),
+            Prom(_rate("spendgate_forecaster_failures_total", "stage"), "failures per second {{stage}}"),
+            unit="s",
+        ),
+    ),
+)
 
 BOARD = Dashboard(
     "spendgate-pipeline",
     "Spendgate / Pipeline health",
     "Readiness, restarts, lag, fold rates, spools and inserts of every service, from Prometheus.",
-    (SUMMARY, PROCESSES, INTO_THE_LEDGER, FOLD, INTO_CLICKHOUSE),
+    (SUMMARY, PROCESSES, INTO_THE_LEDGER, FOLD, INTO_CLICKHOUSE, FORECASTER),
     since="now-6h",
     refresh="30s",
 )
