@@ -23,6 +23,8 @@ LIBRARY: Final = "spendgate__mypyc"
 """What all compiled modules share."""
 
 MODULES: Final = (
+    "schemas.frames",
+    "services.adapters.meter",
     *(
         f"services.core.{name}"
         for name in (
@@ -59,6 +61,8 @@ MODULES: Final = (
             "registry",
             "reservations",
             "review",
+            "rpc.calls",
+            "rpc.connection",
             "standings",
             "wants",
         )

@@ -8,7 +8,8 @@ from typing import Any, Final, cast
 import msgspec
 from msgspec import Struct
 
-from schemas.rpc import ABOUT_THE_CONNECTION, ANSWER_BYTES_MAX, HEADER, HEADER_BYTES, Answer, FrameError, Frames
+from schemas.frames import HEADER_BYTES, FrameError, Frames
+from schemas.rpc import ABOUT_THE_CONNECTION, ANSWER_BYTES_MAX, Answer
 from services.client.errors import LinkLost
 
 _ROOM: Final = bytes(HEADER_BYTES)
@@ -115,7 +116,7 @@ class Link(asyncio.Protocol):
         except BaseException:
             del outbox[start:]
             raise
-        HEADER.pack_into(outbox, start, len(outbox) - start - HEADER_BYTES)
+        outbox[start : start + HEADER_BYTES] = (len(outbox) - start - HEADER_BYTES).to_bytes(HEADER_BYTES, "big")
         return self._last_id
 
     def _flush(self) -> None:

@@ -11,7 +11,8 @@ from typing import cast
 import msgspec
 from msgspec import Struct
 
-from schemas.rpc import ANSWER_BYTES_MAX, Answer, Frames, framed
+from schemas.frames import Frames, framed
+from schemas.rpc import ANSWER_BYTES_MAX, Answer
 
 TIMEOUT_S = 120
 _answer = msgspec.msgpack.Decoder(Answer)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.rpc import HEADER_BYTES, FrameError, Frames, framed
+from schemas.frames import HEADER_BYTES, FrameError, Frames, framed
 
 BYTES_MAX = 300
 payloads = st.lists(st.binary(min_size=1, max_size=BYTES_MAX), max_size=8)

@@ -1,12 +1,11 @@
-"""The methods of the RPC: a body in msgpack, one call to the desk, a result."""
+"""The methods of the RPC: a body in msgpack, one call to the desk, a result in msgpack."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Annotated, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
-from msgspec import Meta, Struct
 
 from schemas.rpc import VERSION, Hello, Welcome
 from services.adapters.keys import Keyring, Principal, Role
@@ -14,37 +13,22 @@ from services.adapters.web_body import Decoder, decode_body
 from services.adapters.web_errors import ApiError, unauthenticated
 from services.core.ask import Ask
 from services.core.check import AskDecoder, Check
-from services.core.decision import Decision, LedgerPosition
-from services.enforcer.desk import EDGES, READERS, WAIT_MS_DEFAULT, WAIT_MS_MAX, Desk, require_role
+from services.core.decision import Decision
+from services.enforcer.desk import EDGES, READERS, Desk, require_role
 from services.enforcer.report import Release, Report
+from services.enforcer.rpc.bodies import CheckCall, Nothing, Pong, StatusAsk
 from services.enforcer.wants import Shortage
 
 DecodedT = TypeVar("DecodedT")
-Instant = Callable[[Principal, msgspec.Raw], object]
-"""Answers at once, or with a coroutine when it turns out that this answer takes longer."""
-Later = Callable[[Principal, msgspec.Raw], Coroutine[None, None, object]]
+Answer = bytes | Coroutine[None, None, bytes]
+"""A result, or who waits for it."""
+Method = Callable[[Principal, msgspec.Raw], Answer]
 ANYBODY: Final = frozenset(Role)
 
+_CHECK: Final = b"\xa6method\xa5check"
+_CHECK_WITHIN: Final = 32
 
-class StatusAsk(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """The body of a status: which scope, and the ledger position to wait for."""
-
-    scope: str
-    after: LedgerPosition | None = None
-    wait_ms: Annotated[int, Meta(ge=0, le=WAIT_MS_MAX)] = WAIT_MS_DEFAULT
-
-
-class Pong(Struct, frozen=True, gc=False):
-    """The answer to a ping: who is there, and whether it knows every balance."""
-
-    enforcer: str
-    restored: bool
-
-
-class Nothing(Struct, frozen=True, gc=False, forbid_unknown_fields=True):
-    """A body without fields."""
-
-
+_check_call = msgspec.msgpack.Decoder(CheckCall).decode
 _hello = msgspec.msgpack.Decoder(Hello)
 _ask = AskDecoder(msgspec.msgpack.Decoder(Ask), msgspec.msgpack.Decoder(Check))
 _report = msgspec.msgpack.Decoder(Report)
@@ -55,12 +39,17 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Calls:
-    """Every method by its name: those that answer at once, and those that wait for something."""
+    """Every method by its name."""
 
     def __init__(self, desk: Desk, keyring: Keyring) -> None:
         self._desk, self._keyring = desk, keyring
-        self.instant: Mapping[str, Instant] = {"check": self.check, "release": self.release, "ping": self.ping}
-        self.later: Mapping[str, Later] = {"settle": self.settle, "status": self.status}
+        self.methods: Mapping[str, Method] = {
+            "check": self.check,
+            "release": self.release,
+            "settle": self.settle,
+            "status": self.status,
+            "ping": self.ping,
+        }
         self._roles = {"check": EDGES, "release": EDGES, "settle": EDGES, "status": READERS, "ping": ANYBODY}
 
     def welcome(self, body: msgspec.Raw, frame_bytes_max: int) -> tuple[Principal, Welcome]:
@@ -75,9 +64,9 @@ class Calls:
         identity = self._desk.engine.identity
         return principal, Welcome(VERSION, identity, principal.role, principal.organization, frame_bytes_max)
 
-    def instant_for(self, principal: Principal) -> Mapping[str, Instant]:
-        """The methods that answer at once and are for this key."""
-        return {name: call for name, call in self.instant.items() if principal.role in self._roles[name]}
+    def methods_for(self, principal: Principal) -> Mapping[str, Method]:
+        """The methods that are for this key."""
+        return {name: call for name, call in self.methods.items() if principal.role in self._roles[name]}
 
     def require_allowed(self, principal: Principal, method: str) -> None:
         """Raise `ApiError`: 404 for a method that there is not, 403 for one that is not for this key."""
@@ -86,41 +75,60 @@ class Calls:
             raise ApiError(404, "no_such_method", f"the methods are {', '.join(self._roles)}", field="method")
         require_role(principal, roles)
 
-    def check(self, principal: Principal, body: msgspec.Raw) -> object:
-        """Decide a request; a coroutine when it has to wait for a share."""
-        ask = decode(body, _ask)
+    def read_check(self, frame: bytes) -> CheckCall | None:
+        """A call that says in its first bytes that it is a check, read at once with its body.
+
+        None for any other, for one that does not say how many tokens its input has, and for one that is not valid.
+        """
+        if frame.find(_CHECK, 0, _CHECK_WITHIN) < 0:
+            return None
+        try:
+            return _check_call(frame)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    def check(self, principal: Principal, body: msgspec.Raw) -> Answer:
+        """Decide a request; it may have to wait for a share."""
+        return self.decide(principal, decode(body, _ask))
+
+    def decide(self, principal: Principal, ask: Ask) -> Answer:
+        """The same, its body read already."""
         decision = self._desk.check(principal, ask)
         if isinstance(decision, Shortage):
             return self._check_waiting(principal, ask, decision)
         return self._told(decision)
 
-    def release(self, principal: Principal, body: msgspec.Raw) -> object:
+    def release(self, principal: Principal, body: msgspec.Raw) -> Answer:
         """Give a reservation back."""
-        return self._desk.release(principal, decode(body, _release))
+        return _encode(self._desk.release(principal, decode(body, _release)))
 
-    def ping(self, _principal: Principal, body: msgspec.Raw) -> object:
+    def ping(self, _principal: Principal, body: msgspec.Raw) -> Answer:
         """Say that somebody is there."""
         decode(body, _nothing)
-        return Pong(self._desk.engine.identity, self._desk.engine.standings.restored)
+        return _encode(Pong(self._desk.engine.identity, self._desk.engine.standings.restored))
 
-    async def settle(self, principal: Principal, body: msgspec.Raw) -> object:
+    def settle(self, principal: Principal, body: msgspec.Raw) -> Answer:
         """Settle a reservation; answers once that is durable."""
-        return await self._desk.settle(principal, decode(body, _report))
+        return self._settle(principal, decode(body, _report))
 
-    async def status(self, principal: Principal, body: msgspec.Raw) -> object:
-        """A scope's balances and budgets."""
-        asked = decode(body, _status)
-        return await self._desk.status(principal, asked.scope, asked.after, asked.wait_ms)
+    def status(self, principal: Principal, body: msgspec.Raw) -> Answer:
+        """A scope's balances and budgets, once a ledger position has been reached."""
+        return self._status(principal, decode(body, _status))
 
-    async def _check_waiting(self, principal: Principal, ask: Ask, shortage: Shortage) -> object:
-        decision = await self._desk.check_waiting(principal, ask, shortage)
-        return self._told(decision)
+    async def _settle(self, principal: Principal, report: Report) -> bytes:
+        return _encode(await self._desk.settle(principal, report))
 
-    def _told(self, decision: Decision) -> msgspec.Raw:
+    async def _status(self, principal: Principal, asked: StatusAsk) -> bytes:
+        return _encode(await self._desk.status(principal, asked.scope, asked.after, asked.wait_ms))
+
+    async def _check_waiting(self, principal: Principal, ask: Ask, shortage: Shortage) -> bytes:
+        return self._told(await self._desk.check_waiting(principal, ask, shortage))
+
+    def _told(self, decision: Decision) -> bytes:
         """The decision as it is answered and kept."""
         encoded = _encode(decision)
         self._desk.publish(decision, msgpack=encoded)
-        return msgspec.Raw(encoded)
+        return encoded
 
 
 def decode(body: msgspec.Raw, decoder: Decoder[DecodedT]) -> DecodedT:

@@ -5,54 +5,31 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from time import perf_counter
-from types import CoroutineType
-from typing import Any, Final, Protocol, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
-from msgspec import Struct
 
-from schemas.rpc import ABOUT_THE_CONNECTION, HEADER, HEADER_BYTES, HELLO_BYTES_MAX, Call, FrameError, Frames
+from schemas.frames import HEADER_BYTES, FrameError, Frames
+from schemas.rpc import ABOUT_THE_CONNECTION, HELLO_BYTES_MAX, Call
 from services.adapters import logs
 from services.adapters.keys import Principal
 from services.adapters.web_errors import ApiError
-from services.enforcer.rpc.calls import Calls, Instant
-from services.enforcer.rpc.meters import Meters
+from services.core.ask import Ask
+from services.enforcer.rpc.calls import Answer, Method
+
+if TYPE_CHECKING:
+    from services.enforcer.rpc.house import House
 
 HELLO_WITHIN_S: Final = 5.0
 WAITING_MAX: Final = 1_024
 """Calls of one connection that wait for something at a time; beyond, nothing more is read from it."""
 FLUSH_BYTES: Final = 64 << 10
-_ROOM: Final = bytes(HEADER_BYTES)
+_ID: Final = b"\x83\xa2id"
+_OK: Final = b"\xa6status\xcc\xc8\xa4body"
 
 log = logs.logger(__name__)
 _call = msgspec.msgpack.Decoder(Call)
-_encode_into = msgspec.msgpack.Encoder().encode_into
-
-
-class Reply(Struct, frozen=True, gc=False):
-    """`schemas.rpc.Answer`, with a body that is yet to be encoded."""
-
-    id: int
-    status: int
-    body: Any
-
-
-class House(Protocol):
-    """What the connections of one server share."""
-
-    calls: Calls
-    meters: Meters
-    frame_bytes_max: int
-    draining: bool
-
-    def joined(self, connection: Connection) -> None:
-        """A connection was made."""
-
-    def left(self, connection: Connection) -> None:
-        """A connection was lost."""
-
-    def spawn(self, work: Coroutine[None, None, None]) -> None:
-        """Run something that outlives its connection: what is being settled will be settled."""
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Connection(asyncio.Protocol):
@@ -63,8 +40,11 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._frames = Frames(HELLO_BYTES_MAX)
         self._principal: Principal | None = None
-        self._instant: Mapping[str, Instant] = {}
-        self._outbox = bytearray()
+        self._methods: Mapping[str, Method] = {}
+        self._calls, self._checks = house.calls, house.meters.of("check")
+        self._may_check = False
+        self._outbox: list[bytes] = []
+        self._outbox_bytes = 0
         self._flushing = False
         self._full = self._unread = False
         self._transport: asyncio.Transport
@@ -85,11 +65,12 @@ class Connection(asyncio.Protocol):
         """Answer every call that is complete."""
         if self._transport.is_closing():
             return
-        clock = perf_counter()
+        clock, frames = perf_counter(), self._frames
+        frames.add(data)
         try:
-            for frame in self._frames.feed(data):
+            while (frame := frames.take()) is not None:
                 clock = self._serve(frame, clock)
-                if len(self._outbox) > FLUSH_BYTES:
+                if self._outbox_bytes > FLUSH_BYTES:
                     self._flush()
         except FrameError as error:
             self.end(ApiError(400, error.code, str(error)))
@@ -107,7 +88,7 @@ class Connection(asyncio.Protocol):
     def end(self, why: ApiError, call_id: int = ABOUT_THE_CONNECTION) -> None:
         """Say why, and close: nothing that comes after is read."""
         self._house.meters.refused(why.code)
-        self._answer(call_id, why.status, why.body())
+        self._answer(call_id, why.status, _encode(why.body()))
         self._flush()
         self._transport.close()
 
@@ -115,7 +96,7 @@ class Connection(asyncio.Protocol):
         """Tell the client to go elsewhere. Answers that it waits for still come."""
         if self._principal is not None:
             why = going_away()
-            self._answer(ABOUT_THE_CONNECTION, why.status, why.body())
+            self._answer(ABOUT_THE_CONNECTION, why.status, _encode(why.body()))
             self._flush()
 
     def close(self) -> None:
@@ -126,10 +107,14 @@ class Connection(asyncio.Protocol):
         """Close although the client does not read what is written."""
         self._transport.abort()
 
-    def _serve(self, frame: memoryview, started: float) -> float:
+    def _serve(self, frame: bytes, started: float) -> float:
         """Answer one call; the time at which that was done."""
         if self._transport.is_closing():
             return started
+        if self._may_check and not self._house.draining:
+            check = self._calls.read_check(frame)
+            if check is not None:
+                return self._check(check.id, check.body, started)
         try:
             call = _call.decode(frame)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -138,83 +123,102 @@ class Connection(asyncio.Protocol):
             self._greet(call)
             return perf_counter()
         try:
-            handler = None if self._house.draining else self._instant.get(call.method)
-            if handler is None:
+            if self._house.draining or call.method not in self._methods:
                 self._admit(self._principal, call.method)
-                later = self._house.calls.later[call.method]
-                self._wait_for(call, later(self._principal, call.body), started)
-                return perf_counter()
-            status, body = 200, handler(self._principal, call.body)
-            if isinstance(body, CoroutineType):
-                self._wait_for(call, body, started)
-                return perf_counter()
+            answer = self._methods[call.method](self._principal, call.body)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, the caller gets an answer
-            status, body = self._refusal(call.method, error)
-        self._answer(call.id, status, body)
+            return self._refused(call.id, call.method, error, started)
+        return self._answered(call.id, call.method, answer, started)
+
+    def _check(self, call_id: int, ask: Ask, started: float) -> float:
+        """The same for a check, which is most of what is asked."""
+        assert self._principal is not None
+        try:
+            answer = self._calls.decide(self._principal, ask)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._refused(call_id, "check", error, started)
+        if not isinstance(answer, bytes):
+            return self._answered(call_id, "check", answer, started)
+        self._answer(call_id, 200, answer)
         now = perf_counter()
-        self._house.meters.of(call.method).answered(status, now - started)
+        self._checks.answered(200, now - started)
+        return now
+
+    def _answered(self, call_id: int, method: str, answer: Answer, started: float) -> float:
+        if isinstance(answer, bytes):
+            return self._done(call_id, method, 200, answer, started)
+        self.waiting += 1
+        self._house.spawn(self._later(call_id, method, answer, started))
+        self._steer()
+        return perf_counter()
+
+    def _refused(self, call_id: int, method: str, error: Exception, started: float) -> float:
+        status, body = self._refusal(method, error)
+        return self._done(call_id, method, status, body, started)
+
+    def _done(self, call_id: int, method: str, status: int, body: bytes, started: float) -> float:
+        self._answer(call_id, status, body)
+        now = perf_counter()
+        self._house.meters.of(method).answered(status, now - started)
         return now
 
     def _greet(self, call: Call) -> None:
         try:
             if call.method != "hello":
                 raise ApiError(401, "hello_expected", "the first call of a connection is hello, with an API key")
-            self._principal, welcome = self._house.calls.welcome(call.body, self._house.frame_bytes_max)
-            self._instant = self._house.calls.instant_for(self._principal)
+            self._principal, welcome = self._calls.welcome(call.body, self._house.frame_bytes_max)
+            self._methods = self._calls.methods_for(self._principal)
+            self._may_check = "check" in self._methods
         except ApiError as error:
             self.end(error, call.id)
             return
         self._impatience.cancel()
         self._frames.bytes_max = self._house.frame_bytes_max
-        self._answer(call.id, 200, welcome)
+        self._answer(call.id, 200, _encode(welcome))
         if self._house.draining:
             self.say_goodbye()
 
     def _admit(self, principal: Principal, method: str) -> None:
         if self._house.draining:
             raise going_away()
-        self._house.calls.require_allowed(principal, method)
+        self._calls.require_allowed(principal, method)
 
-    def _wait_for(self, call: Call, answer: Coroutine[None, None, object], started: float) -> None:
-        self.waiting += 1
-        self._house.spawn(self._later(call, answer, started))
-        self._steer()
-
-    async def _later(self, call: Call, answer: Coroutine[None, None, object], started: float) -> None:
-        status, body = 200, None
+    async def _later(self, call_id: int, method: str, answer: Coroutine[None, None, bytes], started: float) -> None:
+        status, body = 200, b""
         try:
             body = await answer
         except Exception as error:  # noqa: BLE001 - as above
-            status, body = self._refusal(call.method, error)
-        self._house.meters.of(call.method).answered(status, perf_counter() - started)
+            status, body = self._refusal(method, error)
+        self._house.meters.of(method).answered(status, perf_counter() - started)
         self.waiting -= 1
         if self._transport.is_closing():
             return
         self._steer()
-        self._answer(call.id, status, body)
+        self._answer(call_id, status, body)
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
-    def _refusal(self, method: str, error: Exception) -> tuple[int, Any]:
+    def _refusal(self, method: str, error: Exception) -> tuple[int, bytes]:
         if isinstance(error, ApiError):
-            return error.status, error.body()
+            return error.status, _encode(error.body())
         self._house.meters.failed()
         log.error("call failed", method=method, exc_info=error)
-        return 500, ApiError(500, "internal", "the service failed; the failure was logged").body()
+        return 500, _encode(ApiError(500, "internal", "the service failed; the failure was logged").body())
 
-    def _answer(self, call_id: int, status: int, body: Any) -> None:
-        outbox = self._outbox
-        start = len(outbox)
-        outbox += _ROOM
-        _encode_into(Reply(call_id, status, body), outbox, -1)
-        HEADER.pack_into(outbox, start, len(outbox) - start - HEADER_BYTES)
+    def _answer(self, call_id: int, status: int, body: bytes) -> None:
+        """`schemas.rpc.Answer`, around a body that is encoded already."""
+        told = _OK if status == 200 else b"\xa6status" + _encode(status) + b"\xa4body"
+        head = _ID + _encode(call_id) + told
+        size = len(head) + len(body)
+        self._outbox_bytes += size
+        self._outbox += (size.to_bytes(HEADER_BYTES, "big") + head, body)
 
     def _flush(self) -> None:
         self._flushing = False
-        outbox, self._outbox = self._outbox, bytearray()
+        outbox, self._outbox, self._outbox_bytes = self._outbox, [], 0
         if outbox and not self._transport.is_closing():
-            self._transport.write(outbox)
+            self._transport.write(b"".join(outbox))
 
     def _steer(self) -> None:
         """Read on, unless the client does not read its answers or too many of its calls wait."""

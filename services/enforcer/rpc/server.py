@@ -32,7 +32,7 @@ class RpcServer:
     def __init__(self, settings: EnforcerSettings, desk: Desk, keyring: Keyring, metrics: Metrics) -> None:
         self._settings = settings
         self.calls = Calls(desk, keyring)
-        self.meters = Meters(metrics, [*self.calls.instant, *self.calls.later])
+        self.meters = Meters(metrics, self.calls.methods)
         self.frame_bytes_max = settings.max_body_bytes + ENVELOPE_BYTES
         self.draining = False
         self._connections: set[Connection] = set()
