@@ -28,6 +28,7 @@ class Environment(Settings):
     data: Path | None = Field(None, description="data folder of a local stack")
     ingest_url: str | None = Field(None, description="where ingest listens, such as http://127.0.0.1:8081")
     enforcer_url: str | None = Field(None, description="where an enforcer listens")
+    console_url: str | None = Field(None, description="where the console listens")
     token: str | None = Field(None, description="the API key to use")
 
 
@@ -39,6 +40,7 @@ class StackFile(msgspec.Struct, kw_only=True):
     topic_prefix: str = "spendgate."
     ingest_url: str | None = msgspec.field(default=None, name="ingest")
     enforcer_url: str | None = msgspec.field(default=None, name="enforcer")
+    console_url: str | None = msgspec.field(default=None, name="console")
     services: dict[str, str] = {}
     keys: dict[str, str] = {}
 
@@ -59,6 +61,7 @@ class Connection:
     found_in: str
     enforcers: tuple[str, ...] = ()
     """Every enforcer that is known, where there is more than the one to ask."""
+    console_url: str | None = None
 
     @property
     def enforcer_urls(self) -> tuple[str, ...]:
@@ -115,6 +118,7 @@ def connect(
         enforcer_url=enforcer_url or told("enforcer_url"),
         token=token or _token(environment.token if stack is None or "token" in said else None, stack, directory, role),
         enforcers=() if stack is None or enforcer_url or "enforcer_url" in said else stack.enforcers,
+        console_url=told("console_url"),
         found_in=_found_in(bool(ingest_url or enforcer_url), said, None if stack is None else directory),
     )
 

@@ -120,7 +120,7 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for role in Role:
         (folder / f"{role}.token").write_text(f"sg_{role}_stack\n")
     told: dict[str, object] = {"kafka": "k:1", "clickhouse": "http://u:p&w@c:1/d", "topic_prefix": "t.", "pid": 1}
-    told |= {"ingest": "http://i:1", "enforcer": "http://e:1/"}
+    told |= {"ingest": "http://i:1", "enforcer": "http://e:1/", "console": "http://o:1"}
     told["keys"] = {str(role): str(folder / f"{role}.token") for role in Role}
     (folder / "stack.json").write_bytes(msgspec.json.encode(told))
     return folder
@@ -159,10 +159,19 @@ def test_a_command_takes_the_key_it_needs_from_a_stack_and_never_replaces_one_of
 def test_env_gives_a_shell_what_commands_and_gateways_read(stack: Path, tmp_path: Path) -> None:
     printed = spendgate("env", "--role", "viewer", "--data", stack.name, cwd=tmp_path)
     assert printed.returncode == 0, printed.stderr
-    names = ("DATA", "INGEST_URL", "ENFORCER_URL", "TOKEN", "KAFKA", "TOPIC_PREFIX", "CLICKHOUSE")
+    names = ("DATA", "INGEST_URL", "ENFORCER_URL", "CONSOLE_URL", "TOKEN", "KAFKA", "TOPIC_PREFIX", "CLICKHOUSE")
     script = 'eval "$1"; printf "%s\\n" ' + " ".join(f'"$SPENDGATE_{name}"' for name in names)
     taken = subprocess.run(["bash", "-euc", script, "-", printed.stdout], capture_output=True, text=True)
-    expected = [str(stack), "http://i:1", "http://e:1/", "sg_viewer_stack", "k:1", "t.", "http://u:p&w@c:1/d"]
+    expected = [
+        str(stack),
+        "http://i:1",
+        "http://e:1/",
+        "http://o:1",
+        "sg_viewer_stack",
+        "k:1",
+        "t.",
+        "http://u:p&w@c:1/d",
+    ]
     assert taken.stdout.splitlines() == expected, taken.stderr
     assert spendgate("env", cwd=tmp_path).returncode == NoStack.exit_code
     assert spendgate("env", cwd=tmp_path).stdout == ""
