@@ -8,7 +8,7 @@ RUNS ?= 200
 UV := .venv/uv/bin/uv
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint types sim bench lock setup packages clean
+.PHONY: help demo up test lint types sim bench browser lock setup packages clean
 
 help: ## list every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,7 +19,7 @@ demo: setup ## replay a real LLM trace through the whole pipeline and reconcile 
 up: setup ## run Kafka, ClickHouse and every service here, until Ctrl-C (DATA=folder)
 	$(BIN)/spendgate up --data $(DATA) $(ARGS)
 
-test: setup lint types ## everything that CI checks: style, types, imports, and every test on real parts (ARGS=pytest options)
+test: setup lint types browser ## everything that CI checks: style, types, imports, and every test on real parts (ARGS=pytest options)
 	$(BIN)/pytest $(ARGS)
 	$(if $(ARGS),,SPENDGATE_PURE=1 $(BIN)/pytest tests/core tests/enforcer tests/sim -k "not every_seed")
 
@@ -37,6 +37,15 @@ sim: setup ## simulate enforcers, ledger and network from seeds, and audit every
 
 bench: setup ## measure every stage against its floor; numbers go to build/bench.json
 	$(BIN)/python -m tests.bench.run $(ARGS)
+
+browser: ## find a Chromium for the tests of the console, or install one (root on Debian), or say what to do
+	@for name in "$$SPENDGATE_CHROMIUM" chromium chromium-browser google-chrome google-chrome-stable; do \
+	  command -v "$$name" >/dev/null 2>&1 && exit 0; done; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "Installing Chromium"; apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	else \
+	  echo "The console is tested in a real browser, and there is none: install Chromium (Debian: apt-get install"; \
+	  echo "chromium; macOS: brew install --cask chromium), or name one in SPENDGATE_CHROMIUM."; exit 1; fi
 
 lock: setup ## resolve the dependencies anew, with hashes
 	@test -x $(UV) || { $(PYTHON) -m venv .venv/uv && .venv/uv/bin/pip install --quiet uv; }

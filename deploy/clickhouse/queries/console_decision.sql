@@ -4,4 +4,4 @@ SELECT explanation
 FROM decisions
 WHERE decision = {decision:String}
 LIMIT 1
--- example: decision='dec-enforcer-1f0c9a2b-mie8k3x9-1'
+-- example: {"decision": "dec-enforcer-1f0c9a2b-mie8k3x9-1"}

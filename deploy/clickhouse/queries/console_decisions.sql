@@ -10,4 +10,4 @@ WHERE organization IN {organizations:Array(String)}
   AND decided_at >= fromUnixTimestamp64Milli({since_ms:Int64}, 'UTC')
 ORDER BY decided_at DESC, decision DESC
 LIMIT {most:UInt32}
--- example: organizations=['acme'] since_ms=1793491200000 most=50
+-- example: {"organizations": ["acme"], "since_ms": 1793491200000, "most": 50}

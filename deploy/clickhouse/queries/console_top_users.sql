@@ -23,4 +23,4 @@ FROM
 GROUP BY user
 ORDER BY cost_nanousd DESC, user
 LIMIT {most:UInt32}
--- example: organization='acme' project='search' team='' begin_ms=1793491200000 most=12
+-- example: {"organization": "acme", "project": "search", "team": "", "begin_ms": 1793491200000, "most": 12}

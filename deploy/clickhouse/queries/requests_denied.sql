@@ -17,4 +17,4 @@ FROM decisions
 WHERE organization = {organization:String} AND decided_at >= start AND decided_at < end
   AND action = 'deny' AND NOT dry_run
 ORDER BY decided_at, decision
--- example: organization='acme', start_ms=1764547200000, end_ms=1764550800000
+-- example: {"organization": "acme", "start_ms": 1795521600000, "end_ms": 1795525200000}

@@ -35,4 +35,4 @@ LEFT JOIN
 WHERE made.organization = {organization:String} AND made.charged_at >= start AND made.charged_at < end
   AND made.kind IN ('usage', 'unconfirmed')
 ORDER BY made.charged_at, made.ledger_offset, made.ledger_index
--- example: organization='acme', start_ms=1764547200000, end_ms=1764550800000
+-- example: {"organization": "acme", "start_ms": 1795521600000, "end_ms": 1795525200000}

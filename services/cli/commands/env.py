@@ -28,8 +28,9 @@ def env(
 
         eval "$(spendgate env)"
 
-    After that, curl or a gateway finds $SPENDGATE_ENFORCER_URL, $SPENDGATE_INGEST_URL and $SPENDGATE_TOKEN, and
-    `spendgate` itself this stack from any folder, still with the key that each command needs.
+    After that, curl or a gateway finds $SPENDGATE_ENFORCER_URL, $SPENDGATE_INGEST_URL and $SPENDGATE_TOKEN, a
+    browser $SPENDGATE_CONSOLE_URL, and `spendgate` itself this stack from any folder, still with the key that each
+    command needs.
     """
     folder = data or read_environment().data or DATA_DIR
     for name, value in variables(connect(folder, role=role), folder):

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from deploy.local.cache import SetupError
 from deploy.local.process import StartError
-from deploy.local.service import ALL
+from deploy.local.service import ALL, kind_of
 from deploy.local.stack import STACK_FILE, Stack
 from services.adapters.topics import TopicsError
 from services.cli.connection import DATA_DIR
@@ -63,6 +63,12 @@ def overview(stack: Stack) -> Table:
     return made
 
 
+def _next(stack: Stack) -> str:
+    console = next((stack.url(name) for name in stack.services if kind_of(name) == "console"), None)
+    look = f" and look at it on {console}, signed in with the viewer key" if console else ""
+    return f"Next: [bold]spendgate policy apply examples/policies/acme.yaml[/bold]{look}. Ctrl-C stops everything."
+
+
 def _port(text: str) -> tuple[str, int]:
     name, _, number = text.partition("=")
     if not name or not number.isdigit() or int(number) > 65_535:
@@ -86,7 +92,7 @@ async def _hold(stack: Stack, stop: asyncio.Event, out: Console) -> None:
     async with stack:
         if not stop.is_set():
             out.print(overview(stack))
-            out.print("Next: [bold]spendgate policy apply examples/policies/acme.yaml[/bold]. Ctrl-C stops everything.")
+            out.print(_next(stack), soft_wrap=True)
         await stop.wait()
         out.print("stopping: requests in flight finish, what was acknowledged is kept ...")
     out.print("stopped")
