@@ -16,7 +16,7 @@ from services.cli.backtest.synthetic import synthetic_months
 from services.core.forecast.calibration import Calibration
 from services.core.forecast.ensemble import MODELS, all_paths, combine, softmax
 from services.core.forecast.intervals import error_unit, scale_traits, scales
-from services.core.forecast.projection import LEVELS
+from services.core.forecast.projection import LEVELS, MIDDLE
 from services.core.forecast.series import Floats, Panel
 from services.core.forecast.traits import NAMES, SORTS, sort_of, traits
 
@@ -26,7 +26,7 @@ SEED: Final = 1
 EACH: Final = 300
 """Series of each class: half of them for the weights, the others for the intervals of what was learned."""
 
-EMPHASIS: Final = {"shift": 4, "bursty": 2, "batch": 2}
+EMPHASIS: Final = {"shift": 3, "bursty": 2, "batch": 2}
 """Months in which something happens count so often for the intervals: those are the ones in which budgets break."""
 
 LEARN_STEPS: Final = 900
@@ -34,7 +34,7 @@ STEP: Final = 0.05
 CALM: Final = 0.6
 """After this part of the steps they become smaller."""
 
-RIDGE: Final = 0.6
+RIDGE: Final = 0.4
 """How much it costs to listen to some models more than to others: a gain that is not worth it is luck."""
 
 SMOOTH: Final = 0.02
@@ -186,6 +186,12 @@ def _descend(start: Floats, slope_of: Callable[[Floats], Floats], *, steps: int,
 
 
 def _quantiles(units: Floats, days: NDArray[np.int64], horizon: int) -> Floats:
-    """Of the errors at horizons like this one; of all, where those are too few."""
+    """Of the errors at horizons like this one; of all, where those are too few.
+
+    The middle stays where the models put it: what is steady is expected to stay so, even if most spending grew.
+    """
     near = np.abs(np.log(days / horizon)) <= NEAR
-    return np.quantile(units[near] if near.sum() >= FEW else units, LEVELS)
+    found = np.quantile(units[near] if near.sum() >= FEW else units, LEVELS)
+    found[: MIDDLE + 1] = np.minimum(found[: MIDDLE + 1], 0.0)
+    found[MIDDLE:] = np.maximum(found[MIDDLE:], 0.0)
+    return found

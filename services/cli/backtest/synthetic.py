@@ -91,10 +91,11 @@ def _intermittent(random: Generator) -> Floats:
 
 
 def _short(random: Generator) -> Floats:
-    """A project that began shortly before the month, or in it, and finds its level in some days."""
+    """A project that began shortly before the month, or in it: at its level, or finding it from below or above."""
     age = int(random.integers(MONTH_DAYS - 4, MONTH_DAYS + 18))
-    ramp = 1.0 - np.exp(-np.arange(1, age + 1) / random.uniform(2.0, 15.0))
-    return np.concatenate([np.zeros(DAYS - age), _weekly(random)[-age:] * ramp])
+    first = random.choice([random.uniform(0.05, 0.5), random.uniform(1.5, 4.0), 1.0])
+    finding = 1.0 + (first - 1.0) * np.exp(-np.arange(age) / random.uniform(2.0, 15.0))
+    return np.concatenate([np.zeros(DAYS - age), _weekly(random)[-age:] * finding])
 
 
 CLASSES: Final[dict[str, Callable[[Generator], Floats]]] = {
@@ -129,5 +130,5 @@ def _week(random: Generator) -> Floats:
 
 
 def _noise(random: Generator) -> Floats:
-    spread = random.uniform(0.12, 0.45)
+    spread = random.uniform(0.04, 0.45)
     return np.exp(np.cumsum(random.normal(0.0, WALK, DAYS)) + random.normal(-(spread**2) / 2, spread, DAYS))

@@ -37,7 +37,7 @@ MODELS: Final[dict[str, Model]] = {
 HEARD: Final = 0.05
 """A model with less weight than this is not named."""
 
-OTHERS_SHARE: Final = 0.25
+OTHERS_SHARE: Final = 0.15
 """What each model from outside weighs."""
 
 

@@ -10,7 +10,7 @@ from services.core.forecast.series import Floats, Panel
 from services.core.forecast.traits import GAPS, HORIZON, NOISE, floor_of, horizon, sort_of, traits, unrest
 
 LEAST_DISAGREEMENT = 0.03
-LEAST_UNREST = 0.02
+LEAST_UNREST = 0.05
 SCALE_MIN, SCALE_MAX = 0.03, 5.0
 
 

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from services.core.forecast.calibration import Calibration
 from services.core.forecast.ensemble import combine
 from services.core.forecast.intervals import quantiles
-from services.core.forecast.projection import HIGH, LOW, MIDDLE, FanPoint, Projection
+from services.core.forecast.projection import HIGH, LEVELS, LOW, MIDDLE, FanPoint, Projection
 from services.core.forecast.series import DailySeries, Floats, Panel
 from services.core.forecast.voice import Voice
 from services.core.money import NANOS_PER_USD, USD_MAX
+
+_NOTHING: Final = np.zeros((0, len(LEVELS)), dtype=np.int64)
 
 MOST_NANOUSD: Final = USD_MAX * NANOS_PER_USD
 WINDOW_DAYS_MAX: Final = 366
@@ -65,8 +67,11 @@ def _assemble(
     """`to_come` is [day, level], cumulative, for the days of the window from `as_of` on."""
     gone = list(accumulate(series.between(begin, max(begin, min(as_of, end)))))
     spent = gone[-1] if gone else 0
-    rows = [[_capped(spent + more) for more in row] for row in to_come.tolist()]
-    fan = [(nanos, nanos, nanos) for nanos in gone] + [(row[LOW], row[MIDDLE], row[HIGH]) for row in rows]
+    room = max(0, min(MOST_NANOUSD, MOST_NANOUSD - spent))
+    spread = [spent + nanos for row in np.minimum(to_come[-1:], room).tolist() for nanos in row]
+    ahead = np.minimum(to_come[:, (LOW, MIDDLE, HIGH)], room).tolist()
+    fan = [(nanos, nanos, nanos) for nanos in gone]
+    fan += [(spent + low, spent + middle, spent + high) for low, middle, high in ahead]
     low, total, high = fan[-1]
     return Projection(
         scope=series.scope,
@@ -79,16 +84,9 @@ def _assemble(
         high_nanousd=high,
         fan=tuple(FanPoint(begin + timedelta(index), *point) for index, point in enumerate(fan)),
         models=models,
-        spread_nanousd=tuple(rows[-1]) if rows else (),
+        spread_nanousd=tuple(spread),
     )
-
-
-_NOTHING: Final = np.zeros((0, 0), dtype=np.int64)
 
 
 def _nanos(amounts: Floats) -> NDArray[np.int64]:
     return np.rint(np.clip(amounts, 0.0, MOST_NANOUSD)).astype(np.int64)
-
-
-def _capped(nanos: int) -> int:
-    return min(nanos, MOST_NANOUSD)

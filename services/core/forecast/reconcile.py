@@ -121,15 +121,17 @@ def _cut(whole: int, wanted: Sequence[float]) -> list[int]:
 
 
 def _stretched(projection: Projection, remaining: int) -> Projection:
-    """The same shape with another remainder; where nothing was expected, the difference arrives on the last day."""
-    spent, before = projection.spent_nanousd, projection.remaining_nanousd
+    """The same shape with another remainder; where nothing was expected, the difference comes evenly."""
+    spent, before, days = projection.spent_nanousd, projection.remaining_nanousd, len(projection.fan)
+    gone = min(days, max(0, (projection.as_of - projection.begin).days))
 
-    def moved(nanos: int) -> int:
-        return spent + (nanos - spent) * remaining // before if before else nanos + remaining
+    def moved(nanos: int, ahead: int = days - gone) -> int:
+        if before:
+            return spent + (nanos - spent) * remaining // before
+        return nanos + (remaining * ahead // (days - gone) if remaining else 0)
 
-    gone = (projection.as_of - projection.begin).days
     fan = [
-        point if index < gone else FanPoint(point.day, *(moved(nanos) for nanos in point[1:]))
+        FanPoint(point.day, *(moved(nanos, index - gone + 1) for nanos in point[1:])) if index >= gone else point
         for index, point in enumerate(projection.fan)
     ]
     return replace(

@@ -36,7 +36,7 @@ MONTH: Final = 4 * WEEK
 FLOOR_SHARE: Final = 0.1
 """Ratios are taken above a tenth of the usual day, so that nothing is ever a million times nothing."""
 
-NOISE_MIN: Final = 0.05
+NOISE_MIN: Final = 0.1
 NOISE_MAX: Final = 2.0
 RATIO_MAX: Final = 3.0
 
@@ -63,7 +63,7 @@ def traits(panel: Panel, days: int) -> Floats:
     made = np.ones((len(panel.amounts), len(NAMES)))
     made[:, 1] = np.log(np.clip(panel.ages, 1, 2 * MONTH) / MONTH)
     made[:, 2] = (recent.ages - np.count_nonzero(recent.amounts, axis=1)) / count
-    made[:, 3] = np.log(np.minimum(scatter, NOISE_MAX) + NOISE_MIN)
+    made[:, NOISE] = np.log(np.clip(scatter, NOISE_MIN, NOISE_MAX))
     made[:, 4], made[:, 5] = drift, np.abs(drift)
     made[:, 6], made[:, 7] = trend, np.abs(trend)
     made[:, 8] = np.abs(_log_ratio(_mean(panel, 0, 3), _mean(panel, 3, 3 + 2 * WEEK), floor))
