@@ -7,30 +7,38 @@ from typing import Final
 from msgspec import Struct, field
 
 DAYS: Final = 28
-_PRIOR: Final = (4.0,) * 5
-"""What a day's peak is taken for while few are known."""
-_RANK: Final = 0.85
+HIGH: Final = 0.85
+REACH: Final = 1.9
+"""The usual peak lies beyond the middle day's by so many times the way from there to a `HIGH` day's."""
+CAP: Final = 1.1
+"""A peak counts as so many usual ones at most: a bad week does not make the next one usual, a wild scope becomes so."""
+_PRIOR: Final = 4.0
+"""What a usual peak is taken for before any day is known; two weeks of days replace it."""
+_PRIOR_DAYS: Final = 14
+_HOURS_A_DAY: Final = 24
 
 
 class Peaks(Struct, array_like=True):
-    """The peaks of the last days. One bad week does not make the next one usual: the highest days are left out."""
+    """The peaks of the last four weeks, and the peak of today so far."""
 
     today: float = 0.0
     hours: int = 0
     days: list[float] = field(default_factory=list)
-    usual: float = 4.0
+    usual: float = _PRIOR
 
     def measure(self, score: float, least: float) -> float:
-        """A score in units of the usual peak, which is never taken to be below `least`."""
-        measured = score / max(self.usual, least)
-        self.today = max(self.today, score)
+        """An hour's score in units of the usual peak, which is never taken to be below `least`."""
+        peak = max(self.usual, least)
+        self.today = max(self.today, min(score, CAP * peak))
         self.hours += 1
-        if self.hours == 24:
+        if self.hours == _HOURS_A_DAY:
             self._close()
-        return measured
+        return score / peak
 
     def _close(self) -> None:
         self.days = [*self.days[1 - DAYS :], self.today]
-        ranked = sorted([*self.days, *_PRIOR[: max(0, DAYS - len(self.days))]])
-        self.usual = ranked[int(_RANK * (len(ranked) - 1))]
+        ranked = sorted(self.days)
+        middle, high = ranked[len(ranked) // 2], ranked[int(HIGH * (len(ranked) - 1))]
+        known = min(1.0, len(ranked) / _PRIOR_DAYS)
+        self.usual = known * (middle + REACH * (high - middle)) + (1 - known) * _PRIOR
         self.today, self.hours = 0.0, 0
