@@ -15,7 +15,12 @@ _PATHS = {
     Level.TEAM: "/o/{org}/p/{project}/t/{team}",
     Level.USER: "/o/{org}/u/{user}",
 }
-_KINDS = {"o": "org", "p": "project", "t": "team", "u": "user"}
+_KINDS = {
+    ("o",): ("org",),
+    ("o", "p"): ("org", "project"),
+    ("o", "p", "t"): ("org", "project", "team"),
+    ("o", "u"): ("org", "user"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +42,12 @@ def path_of(scope: str) -> str | None:
 
 
 def scope_of_path(path: str) -> str | None:
-    """The scope whose page is at a path; None when it is no scope's."""
-    parts = [unquote(part) for part in path.strip("/").split("/")]
-    kinds = [_KINDS.get(kind) for kind in parts[::2]]
-    if len(parts) % 2 or not all(parts) or None in kinds:
+    """The scope whose page is at a path, as it is sent (percent-encoded); None when it is no scope's."""
+    parts = path.strip("/").split("/")
+    names, values = _KINDS.get(tuple(parts[::2])), [unquote(part) for part in parts[1::2]]
+    if names is None or len(names) != len(values) or not all(values):
         return None
-    scope = scope_key({kind: value for kind, value in zip(kinds, parts[1::2], strict=True) if kind is not None})
-    return scope if path_of(scope) == path.rstrip("/") else None
+    return scope_key(dict(zip(names, values, strict=True)))
 
 
 def organization_of(scope: str) -> str:

@@ -23,6 +23,7 @@ from services.core.window import Window, WindowKind
 LISTED: Final = 8
 """Lines of a panel on a page that has others beside it."""
 ALL: Final = 200
+DECISIONS: Final = 100
 LIMITS: Final = 14
 ALIKE: Final = 3
 
@@ -87,8 +88,8 @@ def _overview(board: Board, organizations: Sequence[str], now_ms: int) -> View:
     return View(
         title="Overview",
         top=("kpis",),
-        main=("spenders", "models", "outlook"),
-        side=("limits", "alerts", "anomalies", "refusals"),
+        main=("spenders", "models", "outlook", "refusals"),
+        side=("limits", "alerts", "anomalies"),
         figures={
             "several": several,
             "spend": total,
@@ -197,7 +198,7 @@ def _anomalies(board: Board, organizations: Sequence[str], _now_ms: int) -> View
 def _decisions(board: Board, organizations: Sequence[str], _now_ms: int) -> View:
     found = [decision for name in organizations for decision in board.feed.decisions.of(name)]
     found.sort(key=lambda decision: decision.decided_at, reverse=True)
-    return View("Decisions", ("decisions",), {"decisions": found[:ALL], "several": len(organizations) > 1})
+    return View("Decisions", ("decisions",), {"decisions": found[:DECISIONS], "several": len(organizations) > 1})
 
 
 def _forecasts(board: Board, organizations: Sequence[str], now_ms: int) -> View:
