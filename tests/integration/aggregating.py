@@ -22,6 +22,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from services.adapters.clock import monotonic_ms, now_ms
 from services.adapters.kafka import partition_for, tail
 from services.adapters.keys import Role, new_key, write_keys
+from services.adapters.settings import Settings
 from services.adapters.topics import TopicName, topic
 from services.aggregator.settings import AggregatorSettings
 from services.core.balance import Balance, split_key
@@ -193,7 +194,7 @@ async def compaction(settings: AggregatorSettings) -> None:
         await asyncio.sleep(0.2)
 
 
-async def read_all(settings: AggregatorSettings, name: TopicName, *, committed: bool = True) -> list[Any]:
+async def read_all(settings: Settings, name: TopicName, *, committed: bool = True) -> list[Any]:
     """Every record of a topic, each partition in order."""
     async with consumer(settings, committed=committed) as reading:
         partitions = [TopicPartition(topic(settings, name), n) for n in range(PARTITIONS)]
@@ -210,7 +211,7 @@ async def read_all(settings: AggregatorSettings, name: TopicName, *, committed: 
 
 @asynccontextmanager
 async def consumer(
-    settings: AggregatorSettings, *, committed: bool = False, group: str | None = None
+    settings: Settings, *, committed: bool = False, group: str | None = None
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer that starts at the beginning and commits nothing by itself."""
     made = AIOKafkaConsumer(
