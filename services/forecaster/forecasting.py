@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from hashlib import blake2b
 
 import msgspec
 
@@ -33,7 +34,7 @@ class Forecasting:
     ) -> None:
         self._history, self._herald, self._policies, self._crossings = history, herald, policies, crossings
         self._history_days, self._voices, self._voice_days = history_days, voices, voice_days
-        self._told: dict[str, dict[tuple[str, str], Forecast]] = {}
+        self._told: dict[str, dict[tuple[str, str], bytes]] = {}
 
     @property
     def scopes(self) -> int:
@@ -50,6 +51,7 @@ class Forecasting:
             forecasts, policy, series, at_ms, voices=self._voices, voice_days=self._voice_days
         )
         await self._herald.tell_forecasts(position.organization, self._news(position.organization, made))
+        self._remember(position.organization, made)
         alerts = self._crossings.look(
             made,
             {each.forecast: spent_by_now(each, series[each.scope]) for each in made},
@@ -60,16 +62,15 @@ class Forecasting:
         self._crossings.told(alerts)
 
     def _news(self, organization: str, made: Sequence[Forecast]) -> list[Forecast]:
-        """Those that say something else than the last time; from now on these are what was said."""
+        """Those that say something else than the last time; `_remember` them once they are told."""
         told = self._told.get(organization, {})
-        self._told[organization] = {
-            (each.scope, each.window): told[each.scope, each.window]
-            if _same(told.get((each.scope, each.window)), each)
-            else each
-            for each in made
-        }
-        return [each for each in made if self._told[organization][each.scope, each.window] is each]
+        return [each for each in made if told.get((each.scope, each.window)) != _digest(each)]
+
+    def _remember(self, organization: str, made: Sequence[Forecast]) -> None:
+        self._told[organization] = {(each.scope, each.window): _digest(each) for each in made}
 
 
-def _same(told: Forecast | None, made: Forecast) -> bool:
-    return told is not None and msgspec.structs.replace(told, made_at_ms=made.made_at_ms) == made
+def _digest(forecast: Forecast) -> bytes:
+    """What a forecast says, whenever it was made."""
+    said = msgspec.structs.replace(forecast, made_at_ms=0)
+    return blake2b(msgspec.msgpack.encode(said), digest_size=16).digest()

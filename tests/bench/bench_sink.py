@@ -23,6 +23,7 @@ from services.sink.charges import CHARGES
 from services.sink.ranges import Range
 from services.sink.settings import SinkSettings
 from services.sink.store import Store
+from services.sink.worker import FEEDS
 from tests.integration.backends import running_clickhouse, running_kafka
 from tests.integration.sinking import PARTITIONS, Charges, running_sink, send, sink_settings
 
@@ -72,7 +73,7 @@ async def _insert(address: str, records: Sequence[bytes]) -> float:
 async def _carry(settings: SinkSettings) -> float:
     """Rows per second from the moment the sink has its partitions until it has committed the last row."""
     async with running_sink(settings) as sink, aiohttp.ClientSession() as session:
-        await sink.owns(2 * PARTITIONS)
+        await sink.owns(len(FEEDS) * PARTITIONS)
         started = perf_counter()
         while await _stored(session, f"{sink.url}/metrics") < RECORDS * CHARGES_PER_RECORD:
             assert sink.process.running, sink.process.program.log.read_text()

@@ -192,6 +192,23 @@ def test_status_and_top_show_what_was_spent(stack: Stack) -> None:
     assert "org:NAME/project:copilot" in wrong.stderr
 
 
+def test_what_is_expected_and_what_was_crossed_is_shown_by_the_console(stack: Stack) -> None:
+    whole = stack.ok("status", "org:acme")
+    assert "outlook" in whole
+    assert "may cost a day" in whole
+    nobody = f"http://127.0.0.1:{free_port()}"
+    assert "the console does not answer" in stack.ok("status", "org:acme", "--console-url", nobody)
+    for command in ("alerts", "anomalies", "forecast show"):
+        name = command.split()[0].replace("forecast", "forecasts")
+        listed = json.loads(stack.ok(*command.split(), "--format", "json"))
+        assert listed["organization"] == "acme"
+        assert isinstance(listed[name], list)
+    assert "there are no forecasts of acme" in stack.ok("forecast", "show")  # nothing was spent before today
+    wrong = stack.run("anomalies", "--scope", "project:copilot")
+    assert wrong.returncode == 1
+    assert "org:NAME/project:copilot" in wrong.stderr
+
+
 def test_a_budget_without_room_denies(stack: Stack, trace: Path) -> None:
     (stack.folder / "tight.yaml").write_text(TIGHT)
     applied = stack.ok("policy", "apply", "tight.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from random import Random
 from zoneinfo import ZoneInfo
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from schemas.catalog import CATALOG
 from schemas.policy import Policy
@@ -133,7 +135,7 @@ def test_nothing_to_come_is_below_what_is_spent(today: int) -> None:
     assert raised.total_nanousd >= NOVEMBER.total_nanousd
 
 
-def history(random: Random, days: int, scale: int) -> np.ndarray:
+def history(random: Random, days: int, scale: int) -> NDArray[np.int64]:
     return np.array([random.randrange(scale) if random.random() < 0.8 else 0 for _ in range(days)], dtype=np.int64)
 
 
@@ -181,7 +183,7 @@ def test_slow_models_are_heard_of_organizations_and_projects_with_a_past() -> No
     class Voice:
         name = "loud"
 
-        def paths(self, series: list[DailySeries], days: int) -> np.ndarray:
+        def paths(self, series: Sequence[DailySeries], days: int) -> NDArray[np.float64]:
             heard.extend(each.scope for each in series)
             return np.full((len(series), days), np.nan)
 

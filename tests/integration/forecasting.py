@@ -170,7 +170,7 @@ def named(told: Iterable[AnomalyFound]) -> dict[str, Anomaly]:
 
 async def _events(settings: ForecasterSettings, name: TopicName, kind: type[EventT]) -> list[EventT]:
     decode = msgspec.json.Decoder(list[kind]).decode  # type: ignore[valid-type]
-    return [event for record in await read_all(settings, name) for event in decode(record.value)]  # type: ignore[arg-type]
+    return [event for record in await read_all(settings, name) for event in decode(record.value)]
 
 
 @asynccontextmanager
