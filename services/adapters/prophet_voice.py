@@ -78,7 +78,7 @@ class Known:
 
 def hush() -> None:
     """Fits and imports say nothing: what they have to say is in their result."""
-    for name in ("cmdstanpy", "prophet", "prophet.plot"):
+    for name in ("cmdstanpy", "prophet", "prophet.models", "prophet.plot"):
         logging.getLogger(name).disabled = True
 
 

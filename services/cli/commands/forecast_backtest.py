@@ -21,7 +21,7 @@ from services.cli.render import console, table
 from services.core.forecast import Voice
 
 SERIES = Path(__file__).parents[3] / "examples" / "series"
-SEED = 2026
+SEED = 3101
 EACH = 80
 CHUNK = 32
 """So many months are forecast between two steps of the progress bar."""
