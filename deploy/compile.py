@@ -8,8 +8,11 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from services.compiled import BUILT, LIBRARY, MODULES, ROOT, digest, is_made
+
+KEPT: Final = 3
 
 
 def main() -> int:
@@ -25,11 +28,16 @@ def main() -> int:
     BUILT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILT, prefix="draft-") as scratch:
         compile_into(Path(scratch))
-        for old in BUILT.iterdir():
-            if not old.name.startswith("draft-"):
-                shutil.rmtree(old)
         (Path(scratch) / "made").replace(folder)
+    forget_old()
     return 0
+
+
+def forget_old() -> None:
+    """Remove what was made of older sources, but for the last few: processes may still run it."""
+    made = [path for path in BUILT.iterdir() if not path.name.startswith("draft-")]
+    for old in sorted(made, key=lambda path: path.stat().st_mtime_ns)[:-KEPT]:
+        shutil.rmtree(old)
 
 
 def lacks() -> str | None:

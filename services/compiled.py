@@ -24,6 +24,8 @@ LIBRARY: Final = "spendgate__mypyc"
 
 MODULES: Final = (
     "schemas.frames",
+    "services.adapters.clock",
+    "services.adapters.ledger_clock",
     "services.adapters.meter",
     *(
         f"services.core.{name}"

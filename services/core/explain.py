@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import replace
 from mypy_extensions import mypyc_attr
@@ -32,17 +32,25 @@ _DENY, _THROTTLE = Action.DENY, Action.THROTTLE
 
 
 @mypyc_attr(acyclic=True)
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False, slots=True)
 class Known:
     """What the decision knew besides the standings: with it, the decision can be derived again.
 
     `stale_ms`: how old what is known of the ledger can be; None when it was not heard of yet.
     """
 
-    policy_version: int
-    ledger: LedgerPosition
-    prices: PriceBook
-    stale_ms: int | None = None
+    policy_version: Final[int]
+    ledger: Final[LedgerPosition]
+    prices: Final[PriceBook]
+    stale_ms: Final[int | None]
+
+    def __init__(
+        self, policy_version: int, ledger: LedgerPosition, prices: PriceBook, stale_ms: int | None = None
+    ) -> None:
+        self.policy_version = policy_version
+        self.ledger = ledger
+        self.prices = prices
+        self.stale_ms = stale_ms
 
 
 def is_plain(ruling: Ruling) -> bool:
@@ -59,6 +67,8 @@ def explain(
 
     `brief`, for a plain one: of the chain only the budget that binds.
     """
+    if brief and ruling.judged is None and not ruling.tried:
+        return _plainly(ruling, decision_id, known, hold)
     ask, estimate, moment = ruling.ask, ruling.estimate, ruling.moment
     action, reason = ruling.action, ruling.reason
     refused = action is _DENY or action is _THROTTLE
@@ -97,6 +107,42 @@ def explain(
         final=moment.final,
         enforcers=moment.enforcers,
         detail="brief" if brief else "full",
+    )
+
+
+def _plainly(ruling: Ruling, decision_id: str, known: Known, hold: Hold | None) -> Decision:
+    """The same as `explain` for what is asked most: brief, within budget, and nothing else was looked at."""
+    ask, estimate, moment = ruling.ask, ruling.estimate, ruling.moment
+    return Decision(
+        decision=decision_id,
+        action=ruling.action,
+        tier="normal",
+        reason=ruling.reason,
+        warnings=[],
+        organization=ask.organization,
+        project=ask.project,
+        team=ask.team,
+        user=ask.user,
+        provider=ask.provider,
+        model=ask.model,
+        tags=ask.tags,
+        priority=ask.priority,
+        input_tokens=ask.input_tokens,
+        estimated_from=ask.estimated_from,
+        max_output_tokens=estimate.max_output_tokens,
+        dry_run=ask.dry_run,
+        estimate_usd=None if estimate.nanousd is None else usd(estimate.nanousd),
+        reservation=hold,
+        budgets=[_binding_line(ruling)],
+        remedies=[],
+        policy_version=known.policy_version,
+        price_version=known.prices.version,
+        ledger=known.ledger,
+        decided_at=instant(moment.now_ms),
+        stale_ms=known.stale_ms,
+        final=moment.final,
+        enforcers=moment.enforcers,
+        detail="brief",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 from services.core.ask import Ask
@@ -12,7 +12,6 @@ from services.core.estimate import estimate
 from services.core.explain import Known, explain, instant, is_plain, usd
 from services.core.fallback import fall_back
 from services.core.pricing import PriceBook
-from services.core.standing import Link
 from services.enforcer.closings import Closings
 from services.enforcer.directory import Directory, Organization, Route
 from services.enforcer.errors import (
@@ -154,22 +153,33 @@ class Engine:
         final = final or not (fresh or self.leases.is_new(partition))
         enforcers = self.registry.alive(partition)
 
-        caps, prices = policy.requests, self.prices
+        caps, route = policy.requests, organization.route(ask, now_ms)
+        bound = estimate(ask, caps, self.prices, now_ms)
+        ruling = decide(ask, bound, route.chain, caps, now_ms, fresh=fresh, final=final, enforcers=enforcers)
+        if ruling.judged is None or not policy.substitutes or ruling.lacking:
+            return ruling, route
+        found = self._fall_back(organization, ruling)
+        return found, organization.route(found.ask, now_ms)
 
-        def rule(asked: Ask, chain: Sequence[Link]) -> Ruling:
-            bound = estimate(asked, caps, prices, now_ms)
-            return decide(asked, bound, chain, caps, now_ms, fresh=fresh, final=final, enforcers=enforcers)
+    def _fall_back(self, organization: Organization, first: Ruling) -> Ruling:
+        ask, caps, moment, prices = first.ask, first.caps, first.moment, self.prices
 
         def rule_on(model: str) -> Ruling:
             other = ask.on(prices.provider_for(ask.provider, model), model)
-            return rule(other, organization.route(other, now_ms).chain)
+            bound = estimate(other, caps, prices, moment.now_ms)
+            chain = organization.route(other, moment.now_ms).chain
+            return decide(
+                other,
+                bound,
+                chain,
+                caps,
+                moment.now_ms,
+                fresh=moment.fresh,
+                final=moment.final,
+                enforcers=moment.enforcers,
+            )
 
-        route = organization.route(ask, now_ms)
-        ruling = rule(ask, route.chain)
-        if ruling.judged is None or not policy.substitutes or ruling.lacking:
-            return ruling, route
-        found = fall_back(ruling, rule_on, policy.substitutes)
-        return found, organization.route(found.ask, now_ms)
+        return fall_back(first, rule_on, organization.policy.substitutes)
 
     def _shortage(self, organization: Organization, ruling: Ruling) -> Shortage:
         """What is to be claimed before the request is decided; nothing while the ledger has not answered at all."""

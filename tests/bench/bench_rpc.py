@@ -65,12 +65,12 @@ async def _measure() -> dict[str, dict[str, Any]]:
             (folder / "answer").write_bytes(found)
             arguments = ["-m", "tests.bench.idle_rpc", str(folder / "answer"), str(folder / "idle.sock")]
             async with server(folder, "idle", arguments, {}, rpc_only=True) as idle:
-                return await _rounds(Rounds(ours), Rounds(ours), Rounds(idle), hello, checks)
+                return await _rounds(ours, idle, hello, checks)
 
 
-async def _rounds(
-    ours: Rounds, pairs: Rounds, idle: Rounds, hello: bytes, checks: list[bytes]
-) -> dict[str, dict[str, Any]]:
+async def _rounds(server: Server, floor: Server, hello: bytes, checks: list[bytes]) -> dict[str, dict[str, Any]]:
+    """Checks before anything is settled, then checks between settlements, whose usage is still coming back."""
+    ours, between, pairs, idle = Rounds(server), Rounds(server), Rounds(server), Rounds(floor)
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     load = [checks[number % BODIES] for number in range(CALLS)]
     await ours.round("", hello, load[:BODIES])
@@ -80,8 +80,15 @@ async def _rounds(
         for way in WAYS:
             await idle.round(way, hello, load)
             await ours.round(way, hello, load)
+    for _ in range(ROUNDS):
+        for way in WAYS:
+            await between.round(way, hello, load[: CALLS // 2])
             await pairs.round(way, hello, load[: CALLS // 4], settling=True)
-    return _lines("check_rpc", ours, idle) | _lines("check_and_settle_rpc", pairs, idle)
+    return {
+        **_lines("check_rpc", ours, idle),
+        **_lines("check_between_rpc", between, idle),
+        **_lines("check_and_settle_rpc", pairs, idle),
+    }
 
 
 def _lines(name: str, ours: Rounds, idle: Rounds) -> dict[str, dict[str, Any]]:
