@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Coroutine
+from typing import Any
 
 import pytest
 
 from services.adapters.ending import end_tasks
-from services.adapters.topics import ensure_topics
+from services.adapters.topics import ensure_topics, partition_count
 from services.aggregator.image import reading
 from services.aggregator.restore import ends, holds_records
 from services.aggregator.settings import AggregatorSettings
 
-STEPS = 60
-"""Turns of the event loop after which it is given up: from before the connection to the middle of the reading."""
+LATEST_MS = 40
+"""It is given up at moments from before the connection until in the middle of the reading."""
 
 
 async def read_image(settings: AggregatorSettings) -> None:
@@ -26,10 +28,10 @@ async def read_image(settings: AggregatorSettings) -> None:
 async def test_what_is_given_up_halfway_is_closed(broker: str, prefix: str) -> None:
     settings = AggregatorSettings(kafka=broker, topic_prefix=prefix)
     await ensure_topics(settings)
-    for steps in range(0, STEPS, 3):
-        works = (ends(settings, 0), holds_records(settings, 0, 0, 1), read_image(settings))
+    for after_ms in range(LATEST_MS):
+        works: list[Coroutine[Any, Any, object]] = [partition_count(settings), read_image(settings)]
+        works += [ends(settings, 0), holds_records(settings, 0, 0, 1)]
         tasks = [asyncio.create_task(work) for work in works]
-        for _ in range(steps):
-            await asyncio.sleep(0)
+        await asyncio.wait(tasks, timeout=after_ms / 1000)
         await end_tasks(*tasks)
     gc.collect()  # what was not closed says so now, and so fails this test instead of a later one
