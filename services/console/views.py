@@ -88,8 +88,8 @@ def _overview(board: Board, organizations: Sequence[str], now_ms: int) -> View:
     return View(
         title="Overview",
         top=("kpis",),
-        main=("spenders", "models", "outlook", "refusals"),
-        side=("limits", "alerts", "anomalies"),
+        main=("spenders", "outlook", "refusals"),
+        side=("limits", "models", "alerts", "anomalies"),
         figures={
             "several": several,
             "spend": total,
