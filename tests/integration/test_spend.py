@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from random import Random
 
@@ -48,7 +48,7 @@ ONLY = (
     *("model:gpt-4o", "provider:openai", "provider:", "status:error", "status:ok", "feature:answer", "feature:"),
     *("tag.cost-center:7", f"tag.cost-center:{NASTY}"),
 )
-CLASSES = {
+CLASSES: Mapping[str, Callable[[Charge], tuple[int, int]]] = {
     "input": lambda c: (c.input_cost_nanousd, c.input_tokens - c.cache_read_tokens - c.cache_write_tokens),
     "cache_read": lambda c: (c.cache_read_cost_nanousd, c.cache_read_tokens),
     "cache_write": lambda c: (c.cache_write_cost_nanousd, c.cache_write_tokens),
@@ -251,15 +251,21 @@ def check_classes(rows: Sequence[SpendRow], charges: Sequence[Charge]) -> None:
     assert sum(row.cost_nanousd for row in rows) == added(charges)["cost_nanousd"]
 
 
-async def test_every_answer_is_what_the_charges_add_up_to(warehouse: Warehouse, charges: list[Charge]) -> None:
+def some_questions() -> list[SpendQuery]:
+    """As many as Hypothesis finds worth asking."""
     asked: list[SpendQuery] = []
 
-    @settings(max_examples=250)
     @given(questions())
-    def collect(query: SpendQuery) -> None:
+    @settings(max_examples=250)
+    def ask(query: SpendQuery) -> None:
         asked.append(query)
 
-    collect()
+    ask()
+    return asked
+
+
+async def test_every_answer_is_what_the_charges_add_up_to(warehouse: Warehouse, charges: list[Charge]) -> None:
+    asked = some_questions()
     for query in asked:
         await check(warehouse, charges, query)
     used = {plan(query).query for query in asked if query.by.over_time is None}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -66,32 +67,16 @@ async def console(clickhouse: str, charges: list[Charge], tmp_path: Path) -> Asy
         yield started
 
 
-def running(address: str, folder: Path) -> _Running:
-    """A console of that ClickHouse."""
-    return _Running(address, folder)
-
-
-class _Running:
-    """The console, for as long as a block lasts."""
-
-    def __init__(self, address: str, folder: Path) -> None:
-        keys = {"viewer": (Role.VIEWER, "org-0"), "admin": (Role.ADMIN, "*"), "edge": (Role.EDGE, "org-0")}
-        made = {name: new_key(role, organization) for name, (role, organization) in keys.items()}
-        write_keys(folder / "keys.json", [record for _, record in made.values()])
-        self._tokens = {name: token for name, (token, _) in made.items()}
-        settings = ConsoleSettings(clickhouse=address, keys_file=folder / "keys.json", data_dir=folder)
-        self._listening = listening(build(settings), settings)
-        self._session: aiohttp.ClientSession | None = None
-
-    async def __aenter__(self) -> Console:
-        port = await self._listening.__aenter__()
-        self._session = aiohttp.ClientSession()
-        return Console(self._session, f"http://127.0.0.1:{port}", self._tokens)
-
-    async def __aexit__(self, *error: object) -> None:
-        assert self._session is not None
-        await self._session.close()
-        await self._listening.__aexit__(*error)
+@asynccontextmanager
+async def running(address: str, folder: Path) -> AsyncIterator[Console]:
+    """A console of that ClickHouse, for as long as the block lasts."""
+    kinds = {"viewer": (Role.VIEWER, "org-0"), "admin": (Role.ADMIN, "*"), "edge": (Role.EDGE, "org-0")}
+    made = {name: new_key(role, organization) for name, (role, organization) in kinds.items()}
+    write_keys(folder / "keys.json", [record for _, record in made.values()])
+    tokens = {name: token for name, (token, _) in made.items()}
+    settings = ConsoleSettings(clickhouse=address, keys_file=folder / "keys.json", data_dir=folder)
+    async with listening(build(settings), settings) as port, aiohttp.ClientSession() as session:
+        yield Console(session, f"http://127.0.0.1:{port}", tokens)
 
 
 def total(charges: list[Charge], organization: str, **only: str) -> int:
@@ -104,7 +89,7 @@ def total(charges: list[Charge], organization: str, **only: str) -> int:
 
 
 async def test_spending_adds_up_as_json_and_as_csv(console: Console, charges: list[Charge]) -> None:
-    asked = {
+    asked: dict[str, Any] = {
         "by": "user",
         "period": SOME,
         "only": "project:search",
