@@ -126,9 +126,14 @@ def test_the_same_spending_at_night_and_on_a_sunday_is_news_where_at_noon_it_is_
         assert bool(feed(Detector(Sensitivity(effect_share=0.1)), amounts)) is is_news
 
 
-def test_no_hour_is_special_where_clocks_are_set_back_or_forward() -> None:
-    # UTC hours from before the last Sunday of October to after that of March: offices at home keep UTC in this test.
-    assert not feed(Detector(), office(40))
+@pytest.mark.parametrize("weeks", [7, 25, 34])
+def test_clocks_that_are_set_back_or_forward_change_nothing(weeks: int) -> None:
+    # From September 22 and January 26, over the change of October and of March; from March 30, over none.
+    amounts = office(10)
+    amounts[8 * WEEK + 36] *= 20
+    told = feed(Detector(), amounts, begin=weeks * WEEK)
+    assert [finding.hour_ms for finding in told] == [MONDAY_MS + ((weeks + 8) * WEEK + 36) * HOUR_MS]
+    assert [finding.score for finding in told] == [finding.score for finding in feed(Detector(), amounts)]
 
 
 def test_an_episode_is_told_once_and_again_only_when_it_has_doubled() -> None:

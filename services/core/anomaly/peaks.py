@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 DAYS: Final = 28
 HIGH: Final = 0.85
-REACH: Final = 1.9
+REACH: Final = 1.65
 """The usual peak lies beyond the middle day's by so many times the way from there to a `HIGH` day's."""
 CAP: Final = 1.1
 """A peak counts as so many usual ones at most: a bad week does not make the next one usual, a wild scope becomes so."""
