@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import repeat
+from multiprocessing.process import BaseProcess
+from threading import Thread
 from typing import Final
 
 import numpy as np
@@ -63,7 +66,7 @@ class ProphetVoice:
             return [fit(each, days) for each in known]
         workers = min(self.processes, -(-len(known) // CHUNK))
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context, initializer=hush) as pool:
+        with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin) as pool:
             return list(pool.map(fit, known, repeat(days), chunksize=CHUNK))
 
 
@@ -74,6 +77,19 @@ class Known:
     first_day: date
     amounts: Floats
     mean: float
+
+
+def _begin() -> None:
+    """What each process does first. A parent that is killed closes no pipe that its workers hold among themselves."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "workers are started by a pool"
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+    hush()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def hush() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
 
@@ -69,3 +71,39 @@ def test_processes_say_the_same_print_nothing_and_leave_no_files(tmp_path: Path)
     )
     assert (done.stdout, done.stderr, done.returncode) == ("equal\n", "", 0)
     assert not [path for path in scratch.rglob("*") if path.is_file()]
+
+
+ENDLESS = """\
+from datetime import date
+import numpy as np
+from services.adapters.prophet_voice import ProphetVoice
+from services.core.forecast import DailySeries
+days = np.arange(1, 121) * 1_000_000_000
+while True:
+    ProphetVoice(2).paths([DailySeries(f"org:o/user:{n}", date(2026, 1, 1), days) for n in range(400)], 30)
+"""
+
+
+def workers_of(parent: int) -> set[int]:
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            text = status.read_text()
+            if int(text.rpartition(")")[2].split()[1]) == parent and b"spawn_main" in (
+                status.with_name("cmdline").read_bytes()
+            ):
+                found.add(int(status.parent.name))
+    return found
+
+
+def test_fits_end_with_the_process_that_asked_for_them_however_it_ends() -> None:
+    asking = subprocess.Popen([sys.executable, "-c", ENDLESS])
+    try:
+        while len(workers := workers_of(asking.pid)) < 2:
+            assert asking.poll() is None
+            time.sleep(0.05)
+    finally:
+        asking.kill()
+        asking.wait()
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        time.sleep(0.05)
