@@ -102,7 +102,7 @@ def test_commands_that_a_rule_advises_exist(name: str) -> None:
     for words in re.findall(r"`spendgate ([a-z -]+)", RULES[name]["annotations"]["runbook"]):
         command: Any = COMMANDS
         for word in words.split():
-            if not hasattr(command, "commands"):
+            if word.startswith("-") or not hasattr(command, "commands"):
                 break
             command = command.commands[word]
 
