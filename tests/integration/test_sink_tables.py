@@ -14,7 +14,7 @@ import pytest
 from clickhouse_connect.driver import AsyncClient
 
 from services.adapters.clickhouse import AddressError, database_of, open_async_client, open_client
-from services.adapters.migrations import MigrationError, migrate, read_migrations
+from services.adapters.migrations import Migration, MigrationError, migrate, read_migrations
 from services.core.events import Charge, ChargePosted, from_ms
 from services.sink.__main__ import MIGRATIONS
 from services.sink.alerts import ALERTS, AlertRow
@@ -112,6 +112,12 @@ def test_rows_from_before_a_migration_get_what_it_adds_once(clickhouse: str) -> 
             assert result.exact, str(result)
             client.command("TRUNCATE TABLE schema_migrations")  # as if it had been interrupted right before its end
             migrate(clickhouse, migrations[:5])
+
+
+@pytest.mark.parametrize("migration", read_migrations(MIGRATIONS), ids=lambda migration: migration.name)
+def test_no_view_is_modified_in_place(migration: Migration) -> None:
+    modified = [statement for statement in migration.statements if "MODIFY QUERY" in statement.upper()]
+    assert not modified, "its insert tokens change at the next restart, and a repeated range counts twice: replace it"
 
 
 def test_an_interrupted_migration_is_finished(clickhouse: str) -> None:

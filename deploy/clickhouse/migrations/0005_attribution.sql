@@ -3,7 +3,8 @@
 --
 -- Filled from the charges that are here already: no sink may insert meanwhile. Each sink migrates before it carries, so
 -- stop older ones first. Repeating a statement adds nothing: what was filled once is remembered by its token, and a
--- process that comes late finds this migration applied.
+-- process that comes late finds this migration applied. If a sink was killed rather than stopped, start its own version once
+-- more before this one, so that no range is left to be inserted again into tables that were filled meanwhile.
 ALTER TABLE charges
     ADD COLUMN IF NOT EXISTS unconfirmed_nanousd Int64 DEFAULT if(kind = 'unconfirmed', ifNull(cost_nanousd, 0), 0)
     CODEC(T64, ZSTD(1)) AFTER output_cost_nanousd;
@@ -66,7 +67,9 @@ GROUP BY day, organization, tag, value
 ORDER BY ALL
 SETTINGS insert_deduplicate = 1, insert_deduplication_token = '0005';
 
-ALTER TABLE spend_by_hour_view MODIFY QUERY
+-- Replaced at once, under the same name: a view whose query is modified remembers other insert tokens after a restart of
+-- the server than before it, so a range that is inserted again would count twice.
+CREATE OR REPLACE MATERIALIZED VIEW spend_by_hour_view TO spend_by_hour AS
 SELECT
     toDateTime(toStartOfHour(charged_at), 'UTC') AS hour, organization, project, team, provider, model,
     sum(charges.requests)                          AS requests,
@@ -86,7 +89,7 @@ SELECT
 FROM charges
 GROUP BY hour, organization, project, team, provider, model;
 
-ALTER TABLE spend_by_day_user_view MODIFY QUERY
+CREATE OR REPLACE MATERIALIZED VIEW spend_by_day_user_view TO spend_by_day_user AS
 SELECT
     toDate(charged_at, 'UTC') AS day, organization, user, project, team, model,
     sum(charges.requests)                          AS requests,
@@ -102,7 +105,7 @@ SELECT
 FROM charges
 GROUP BY day, organization, user, project, team, model;
 
-ALTER TABLE spend_by_day_tag_view MODIFY QUERY
+CREATE OR REPLACE MATERIALIZED VIEW spend_by_day_tag_view TO spend_by_day_tag AS
 SELECT
     toDate(charged_at, 'UTC') AS day, organization, tag, value,
     sum(charges.requests)                          AS requests,
