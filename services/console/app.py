@@ -62,7 +62,7 @@ class Part:
 
 
 ROUTES: Final[tuple[Part, ...]] = (
-    Part(lambda inside: SpendRoutes(inside.warehouse), spend_routes.OPENAPI),
+    Part(lambda inside: SpendRoutes(inside.warehouse, inside.follower.board.books.zone), spend_routes.OPENAPI),
     Part(
         lambda inside: ReportPart(inside.history.ask, inside.follower.board.books.policies, inside.settings.data_dir),
         report_routes.OPENAPI,

@@ -159,6 +159,11 @@ class Books:
         """What is known of an organization; an empty book of one that nothing is known of."""
         return self.by_organization.get(organization) or Book(CompiledPolicy.none(organization))
 
+    def zone(self, organization: str) -> ZoneInfo | None:
+        """Where the days of an organization begin; None without a policy."""
+        policy = self.policies.get(organization)
+        return None if policy is None else ZoneInfo(policy.timezone)
+
     def take_balance(self, partition: int, key: bytes, value: bytes | None, now_ms: int) -> None:
         """Apply a record of the balances changelog. Raises `msgspec.MsgspecError` and ValueError: it is none."""
         unfinished = self._unfinished[partition]

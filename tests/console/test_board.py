@@ -165,3 +165,9 @@ def test_children_are_of_their_parent_alone() -> None:
     board = board_of(balances=[balance(f"{scope}@{month}", n + 1) for n, scope in enumerate(scopes)])
     assert [spend.name for spend in figures.children_of(board, "org:acme", NOW_MS)] == ["searcher", "search"]
     assert [spend.scope for spend in figures.children_of(board, SEARCH, NOW_MS)] == [f"{SEARCH}/team:ranking"]
+
+
+def test_questions_about_the_past_go_by_the_time_zone_of_the_policy_in_force() -> None:
+    board = board_of(policies=[policy(POLICY)])
+    assert str(board.books.zone("acme")) == "America/New_York"
+    assert board.books.zone("unknown") is None
