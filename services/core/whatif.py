@@ -70,6 +70,7 @@ class Rerun:
     def __init__(self, policy: CompiledPolicy, prices: PriceBook) -> None:
         self._policy, self._prices, self._routes = policy, prices, Routes(policy)
         self._standings: dict[str, tuple[Standing, Window]] = {}
+        self._chains: dict[tuple[object, ...], list[Link]] = {}
         self._seen = 0
 
     def count(self, request: PastRequest) -> None:
@@ -127,11 +128,15 @@ class Rerun:
         return Estimate(None if price is None else price.total_nanousd, output)
 
     def _chain(self, ask: Ask, at_ms: int) -> list[Link]:
-        return [
-            Link.of(budget, slot.scope, slot.window, self._standing(slot.key, slot.window))
-            for slot in self._routes.slots(ask, at_ms)
-            for budget in slot.budgets
-        ]
+        key = self._routes.cache_key(ask, at_ms)
+        chain = self._chains.get(key)
+        if chain is None:
+            chain = self._chains[key] = [
+                Link.of(budget, slot.scope, slot.window, self._standing(slot.key, slot.window))
+                for slot in self._routes.slots(ask, at_ms)
+                for budget in slot.budgets
+            ]
+        return chain
 
     def _standing(self, key: str, window: Window) -> Standing:
         found = self._standings.get(key)
@@ -157,6 +162,7 @@ class Rerun:
             over = [key for key, (_, window) in self._standings.items() if (window.end_ms or at_ms) < at_ms]
             for key in over:
                 del self._standings[key]
+            self._chains.clear()
 
 
 @dataclass(slots=True)
