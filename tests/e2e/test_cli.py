@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from time import monotonic
@@ -177,6 +177,20 @@ def test_governance_reports_and_the_focus_export_add_up_to_the_same_spending(sta
     assert sum(parse_usd(row["BilledCost"]) for row in rows) == expected
     refused = stack.run("report", "weekly", "--period", "2026-11")
     assert (refused.returncode, "2026-W48" in refused.stderr) == (1, True)
+
+
+def test_the_past_is_decided_again_under_the_policy_that_was_and_one_that_is_tighter(stack: Stack) -> None:
+    expected = parse_usd(stack.report("project")["total_usd"])
+    (stack.folder / "none-left.yaml").write_text(TIGHT)
+    since = f"{datetime.now(UTC) - timedelta(hours=2):%Y-%m-%dT%H:%M}"  # noqa: TID251
+    told = json.loads(stack.ok("whatif", "acme.yaml", "none-left.yaml", "--since", since, "--json"))
+    as_it_was, tighter = (scenario["total"] for scenario in told["scenarios"])
+    assert (as_it_was["requests"], as_it_was["allow"]) == (REQUESTS, REQUESTS)
+    assert parse_usd(as_it_was["was_usd"]) == parse_usd(as_it_was["spent_usd"]) == expected
+    assert tighter["deny"] == told["scenarios"][1]["budgets"]["nothing-left"]["deny"] > 0
+    assert parse_usd(tighter["spent_usd"]) + parse_usd(tighter["spared_usd"]) == expected
+    shown = stack.ok("whatif", "none-left.yaml", "--since", since, "--by", "project")
+    assert "project:copilot" in shown
 
 
 def test_status_and_top_show_what_was_spent(stack: Stack) -> None:

@@ -36,7 +36,8 @@ By = Literal["total", "project", "team", "user", "budget", "model"]
 COLUMNS = ("", ">requests", ">allowed", ">other model", ">throttled", ">denied", ">it was", ">had been", ">saved")
 NOTES = (
     "A request that was denied then counts with the most that it could have cost. Boosts, and throttled requests that "
-    "never came again, are not replayed; a priority that no kept decision names is taken to be normal."
+    "never came again, are not replayed; budgets in total begin with the period; a priority that no kept decision "
+    "names is taken to be normal."
 )
 
 
