@@ -15,16 +15,18 @@ from services.adapters.clickhouse import FAILURES, AddressError, explain
 from services.adapters.clock import now_ms
 from services.adapters.focus.charges import TooMuch, focus_export
 from services.adapters.focus.files import as_csv, as_parquet
-from services.adapters.keys import ANY_ORGANIZATION, Principal, Role
+from services.adapters.keys import Role
 from services.adapters.openapi import answer, refusals
 from services.adapters.warehouse.rows import Rows
-from services.adapters.web import PRINCIPAL, add_route, require_organization
+from services.adapters.web import PRINCIPAL, add_route
 from services.adapters.web_errors import ApiError
+from services.console.asked import organization_of, parameters
 from services.console.reports.desk import FORMATS, KINDS, WINDOWS, Desk, OrderError
 from services.console.reports.render import MEDIA, Format
 from services.core.governance.due import Kind
 from services.core.governance.file_names import file_name
-from services.core.report_period import PeriodError, end_of, parse_period, period_text
+from services.core.period import PeriodError
+from services.core.report_period import end_of, parse_period, period_text
 from services.core.window import Window, WindowKind, window_at
 
 REPORTS_PATH: Final = "/v1/reports"
@@ -55,8 +57,9 @@ class ReportRoutes:
 
     async def _report(self, kind: Kind, request: web.Request) -> web.Response:
         """A report in the form that is wanted."""
-        said = _parameters(request, ("organization", "period", "format", "team"))
-        organization, form = _organization(said, request[PRINCIPAL]), _format(said, FORMATS)
+        said = parameters(request, ("organization", "period", "format", "team"), longest=TEXT_MAX)
+        organization = organization_of(said.get("organization"), request[PRINCIPAL])
+        form = _format(said, FORMATS)
         try:
             report = await self._desk.report(kind, organization, said.get("period"), said.get("team"))
         except OrderError as error:
@@ -71,8 +74,11 @@ class ReportRoutes:
 
     async def _focus(self, request: web.Request) -> web.Response:
         """The charges of a period as FOCUS rows."""
-        said = _parameters(request, ("organization", "period", "format"))
-        organization, form = _organization(said, request[PRINCIPAL]), _format(said, tuple(FOCUS_MEDIA))
+        said = parameters(request, ("organization", "period", "format"), longest=TEXT_MAX)
+        organization, form = (
+            organization_of(said.get("organization"), request[PRINCIPAL]),
+            _format(said, tuple(FOCUS_MEDIA)),
+        )
         try:
             zone = ZoneInfo(self._desk.policy(organization).timezone)
             window = self._window(said.get("period"), zone)
@@ -96,27 +102,6 @@ class ReportRoutes:
 
 
 _PRIVATE: Final = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
-
-
-def _parameters(request: web.Request, known: tuple[str, ...]) -> dict[str, str]:
-    for name in request.query:
-        if name not in known:
-            raise ApiError(422, "unknown_parameter", f"there is: {', '.join(known)}", field=name[:80])
-        if len(request.query.getall(name)) > 1:
-            raise ApiError(422, "invalid_parameter", "is given twice", field=name)
-        if len(request.query[name]) > TEXT_MAX:
-            raise ApiError(422, "invalid_parameter", f"is longer than {TEXT_MAX} characters", field=name)
-    return dict(request.query)
-
-
-def _organization(said: Mapping[str, str], principal: Principal) -> str:
-    named = said.get("organization")
-    if named is None and principal.organization != ANY_ORGANIZATION:
-        return principal.organization
-    if not named:
-        raise ApiError(422, "invalid_parameter", "name an organization", field="organization")
-    require_organization(principal, named)
-    return named
 
 
 def _format(said: Mapping[str, str], known: tuple[FormT, ...]) -> FormT:

@@ -11,11 +11,12 @@ from aiohttp import web
 from services.adapters import logs
 from services.adapters.clickhouse import FAILURES, explain
 from services.adapters.clock import now_ms
-from services.adapters.keys import ANY_ORGANIZATION, Principal, Role
+from services.adapters.keys import Role
 from services.adapters.openapi import answer, refusals
 from services.adapters.warehouse.warehouse import Warehouse
-from services.adapters.web import PRINCIPAL, add_route, require_organization
+from services.adapters.web import PRINCIPAL, add_route
 from services.adapters.web_errors import ApiError, json_response
+from services.console.asked import organization_of, parameters
 from services.core.attribution import CHOICES, QuestionError, SpendQuery, parse_dimension, parse_filters
 from services.core.period import EXAMPLES, PeriodError, parse_period, previous_so_far, zone_of
 from services.core.spend_text import as_csv, as_document
@@ -33,7 +34,6 @@ PARAMETERS: Final = {
 }
 TOP: Final = 50
 TOP_MAX: Final = 1000
-ORGANIZATION_MAX: Final = 256
 CSV: Final = "text/csv"
 UTC: Final = ZoneInfo("UTC")
 
@@ -69,8 +69,8 @@ class SpendRoutes:
 
     def _query(self, request: web.Request) -> SpendQuery:
         """The question. Raises `ApiError` 403 and 422."""
-        said = _parameters(request)
-        organization = _organization(said.get("organization"), request[PRINCIPAL])
+        said = parameters(request, PARAMETERS, repeated=("only",))
+        organization = organization_of(said.get("organization"), request[PRINCIPAL])
         field = "zone"
         try:
             zone = zone_of(said["zone"]) if "zone" in said else self._zone_of(organization) or UTC
@@ -86,24 +86,6 @@ class SpendRoutes:
             return SpendQuery(organization, by, period, filters, _top(said.get("top", str(TOP))), compare)
         except (PeriodError, QuestionError) as error:
             raise _invalid(field, error) from error
-
-
-def _parameters(request: web.Request) -> dict[str, str]:
-    for name in request.query:
-        if name not in PARAMETERS:
-            raise ApiError(422, "unknown_parameter", f"there is: {', '.join(PARAMETERS)}", field=name[:80])
-        if name != "only" and len(request.query.getall(name)) > 1:
-            raise ApiError(422, "invalid_parameter", "is given twice", field=name)
-    return dict(request.query)
-
-
-def _organization(named: str | None, principal: Principal) -> str:
-    if named is None and principal.organization != ANY_ORGANIZATION:
-        return principal.organization
-    if not named or len(named) > ORGANIZATION_MAX:
-        raise ApiError(422, "invalid_parameter", "name an organization", field="organization")
-    require_organization(principal, named)
-    return named
 
 
 def _top(text: str) -> int:

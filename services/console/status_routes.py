@@ -10,10 +10,11 @@ from typing import Any, Final
 from aiohttp import web
 
 from services.adapters.clock import now_ms
-from services.adapters.keys import ANY_ORGANIZATION, Principal, Role
+from services.adapters.keys import Role
 from services.adapters.scope_path import scope_in_path
 from services.adapters.web import PRINCIPAL, add_route, require_organization
 from services.adapters.web_errors import ApiError, json_response
+from services.console.asked import organization_of, parameters
 from services.console.foresight import alert_of, anomaly_of, forecast_of
 from services.console.history import History, HistoryAway
 from services.console.live import Follower
@@ -25,7 +26,6 @@ STATUS: Final = "/v1/status/"
 PAGE: Final = 100
 PAGE_MAX: Final = 1_000
 SKIP_MAX: Final = 100_000
-NAME_MAX: Final = 256
 WINDOW_MAX: Final = 64
 SINCE_MS: Final = 31 * 86_400_000
 LATEST_MS: Final = 4_102_444_800_000  # 2100
@@ -81,8 +81,8 @@ class StatusRoutes:
 
     def _lister(self, listing: Listing) -> Callable[[web.Request], Any]:
         async def get(request: web.Request) -> web.Response:
-            asked = _parameters(request, listing.parameters)
-            organization = _organization(asked.get("organization"), request[PRINCIPAL])
+            asked = parameters(request, listing.parameters)
+            organization = organization_of(asked.get("organization"), request[PRINCIPAL])
             limit, skip = _number(asked, "limit", PAGE, 1, PAGE_MAX), _number(asked, "offset", 0, 0, SKIP_MAX)
             rows = await self._rows(
                 listing.query,
@@ -104,24 +104,6 @@ class StatusRoutes:
         except HistoryAway as error:
             message = "ClickHouse does not answer now: try again in a moment"
             raise ApiError(503, "history_away", message, headers={"Retry-After": "5"}) from error
-
-
-def _parameters(request: web.Request, known: tuple[str, ...]) -> dict[str, str]:
-    for name in request.query:
-        if name not in known:
-            raise ApiError(422, "unknown_parameter", f"there is: {', '.join(known)}", field=name[:80])
-        if len(request.query.getall(name)) > 1:
-            raise ApiError(422, "invalid_parameter", "is given twice", field=name)
-    return dict(request.query)
-
-
-def _organization(named: str | None, principal: Principal) -> str:
-    if named is None and principal.organization != ANY_ORGANIZATION:
-        return principal.organization
-    if not named or len(named) > NAME_MAX:
-        raise ApiError(422, "invalid_parameter", "name an organization", field="organization")
-    require_organization(principal, named)
-    return named
 
 
 def _scope(text: str) -> str:

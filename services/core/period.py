@@ -26,13 +26,15 @@ EXAMPLES: Final = (
 
 _RELATIVE = re.compile(r"(this|last)-(week|month|quarter|year)")
 _DAYS = re.compile(r"([0-9]{1,4})d")
-_CALENDAR = (
-    (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), WindowKind.DAY),
-    (re.compile(r"[0-9]{4}-W[0-9]{2}"), WindowKind.WEEK),
-    (re.compile(r"[0-9]{4}-[0-9]{2}"), WindowKind.MONTH),
-    (re.compile(r"[0-9]{4}-Q[1-4]"), WindowKind.QUARTER),
-    (re.compile(r"[0-9]{4}"), WindowKind.YEAR),
+CALENDAR: Final = (
+    (WindowKind.DAY, re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"), "2026-11-24"),
+    (WindowKind.WEEK, re.compile(r"[0-9]{4}-W[0-9]{2}"), "2026-W48"),
+    (WindowKind.MONTH, re.compile(r"[0-9]{4}-[0-9]{2}"), "2026-11"),
+    (WindowKind.QUARTER, re.compile(r"[0-9]{4}-Q[1-4]"), "2026-Q4"),
+    (WindowKind.YEAR, re.compile(r"[0-9]{4}"), "2026"),
 )
+"""How people write a calendar period of each kind, with an example."""
+
 _DAY = timedelta(days=1)
 
 
@@ -90,7 +92,7 @@ def parse_period(text: str, zone: ZoneInfo, now_ms: int) -> Period:
             return today if text == "today" else previous(today)
         if match := _DAYS.fullmatch(text):
             return _last_days(int(match[1]), zone, now_ms)
-        for pattern, kind in _CALENDAR:
+        for kind, pattern, _ in CALENDAR:
             if pattern.fullmatch(text):
                 return _of_window(window_of_label(f"{kind}:{text}", zone), zone)
     except WindowError as error:

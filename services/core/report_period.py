@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
 from zoneinfo import ZoneInfo
 
+from services.core.period import CALENDAR, PeriodError
 from services.core.window import Window, WindowError, WindowKind, window_at, window_of_label
-
-_FORMS: Final = (
-    (WindowKind.DAY, re.compile(r"\d{4}-\d{2}-\d{2}"), "2026-11-24"),
-    (WindowKind.WEEK, re.compile(r"\d{4}-W\d{2}"), "2026-W48"),
-    (WindowKind.MONTH, re.compile(r"\d{4}-\d{2}"), "2026-11"),
-    (WindowKind.QUARTER, re.compile(r"\d{4}-Q[1-4]"), "2026-Q4"),
-    (WindowKind.YEAR, re.compile(r"\d{4}"), "2026"),
-)
-
-
-class PeriodError(ValueError):
-    """A text that names no period of the kind that is wanted; the message says what to write."""
 
 
 def parse_period(text: str, zone: ZoneInfo, *kinds: WindowKind) -> Window:
     """The period of one of these kinds that a text names, in a time zone. Raises PeriodError."""
-    wanted = [form for form in _FORMS if form[0] in kinds]
+    wanted = [form for form in CALENDAR if form[0] in kinds]
     found = next((kind for kind, pattern, _ in wanted if pattern.fullmatch(text)), None)
     try:
         if found is not None:

@@ -21,8 +21,9 @@ from services.core.governance.shares import apportion
 from services.core.governance.trend import MonthSpend, Projection, project_trend
 from services.core.governance.words import dollars, exact, growth, interval, percent, scope_words, signed
 from services.core.money import NANOS_PER_USD
+from services.core.period import PeriodError
 from services.core.policy import CompiledPolicy
-from services.core.report_period import PeriodError, after, before, end_of, parse_period, period_text, starts
+from services.core.report_period import after, before, end_of, parse_period, period_text, starts
 from services.core.scope import scope_key
 from services.core.window import WindowKind, window_at
 

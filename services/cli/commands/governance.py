@@ -24,7 +24,8 @@ from services.cli.render import console
 from services.console.reports.desk import Desk, OrderError
 from services.console.reports.render import Format
 from services.core.governance.due import Kind
-from services.core.report_period import PeriodError, end_of, parse_period
+from services.core.period import PeriodError
+from services.core.report_period import end_of, parse_period
 from services.core.window import WindowKind, window_at
 
 FOCUS_WINDOWS: Final = (WindowKind.DAY, WindowKind.WEEK, WindowKind.MONTH, WindowKind.QUARTER, WindowKind.YEAR)

@@ -19,7 +19,8 @@ from services.core.governance.due import Kind
 from services.core.governance.tell_account import tell_account
 from services.core.governance.tell_plan import tell_plan
 from services.core.governance.tell_review import tell_review
-from services.core.report_period import PeriodError, before, end_of, parse_period, period_text
+from services.core.period import PeriodError
+from services.core.report_period import before, end_of, parse_period, period_text
 from services.core.window import Window, WindowKind, window_at
 
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
