@@ -11,16 +11,8 @@ import msgspec
 from services.adapters.topics import TopicName
 from services.core.effects import POSITION_KEY, Effects
 from services.core.escrow import ENFORCER_KEY
-from services.core.events import (
-    Alert,
-    AlertRaised,
-    Charge,
-    ChargePosted,
-    Event,
-    Rejection,
-    UsageRejected,
-    from_ms,
-)
+from services.core.events import Event, from_ms
+from services.core.outcomes import Alert, AlertRaised, Charge, ChargePosted, Rejection, UsageRejected
 
 Message: TypeAlias = tuple[bytes | None, bytes | None]
 Messages: TypeAlias = dict[TopicName, list[Message]]

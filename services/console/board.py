@@ -11,8 +11,8 @@ from services.console.books import Book, Books
 from services.console.feed import Feed
 from services.console.pulse import Pulse
 from services.core.decision import DecisionMade
-from services.core.events import AlertRaised, ChargePosted
 from services.core.foresight_events import AnomalyFound, ForecastMade
+from services.core.outcomes import AlertRaised, ChargePosted
 
 DAY_MS: Final = 86_400_000
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, KeyError, RecursionError)

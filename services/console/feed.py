@@ -8,8 +8,8 @@ from typing import Final, Generic, TypeVar
 
 from services.core.decide import Action
 from services.core.decision import Decision
-from services.core.events import Alert
 from services.core.foresight_events import Anomaly, Forecast
+from services.core.outcomes import Alert
 
 Said = TypeVar("Said")
 NOTABLE: Final = (Action.DENY, Action.THROTTLE, Action.FALLBACK)

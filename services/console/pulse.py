@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from services.core.events import Charge, Dimensions
+from services.core.events import Dimensions
+from services.core.outcomes import Charge
 from services.core.route import level_scopes
 from services.core.scope import scope_key
 

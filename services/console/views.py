@@ -15,8 +15,9 @@ from services.console.books import Book, Limit, dimensions_of
 from services.console.places import Crumb, crumbs, organization_of, scope_of_path
 from services.console.pulse import HOUR_MS, organization_scope
 from services.core.decision import Decision
-from services.core.events import Alert, to_ms
+from services.core.events import to_ms
 from services.core.foresight_events import Anomaly, Forecast
+from services.core.outcomes import Alert
 from services.core.scope import Level, ScopeError, level_of
 from services.core.window import Window, WindowKind
 

@@ -7,8 +7,8 @@ from typing import Literal
 
 from services.core.balance import Balance
 from services.core.event_id import event_id
-from services.core.events import Alert
 from services.core.money import format_usd
+from services.core.outcomes import Alert
 from services.core.policy import Budget
 from services.core.route import Slot
 from services.core.schedule import BASIS_POINTS

@@ -6,7 +6,7 @@ from services.core.alerting import Watch, raise_alerts
 from services.core.balance import FUTURE_TOLERANCE_MS, Balance
 from services.core.effects import Effects, Position
 from services.core.escrow import Registered, outstanding
-from services.core.events import Counted
+from services.core.ledger_event import Counted
 from services.core.money import MoneyError, parse_cost
 from services.core.posting import Place
 from services.core.record import Record

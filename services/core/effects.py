@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from services.core.balance import Balance
 from services.core.escrow import Registered
-from services.core.events import Alert, Charge, Rejection
+from services.core.outcomes import Alert, Charge, Rejection
 from services.core.seen import SeenRecord
 
 Count = Literal[

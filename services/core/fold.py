@@ -16,12 +16,12 @@ from services.core.events import (
     BoostGranted,
     EnforcerAlive,
     EnforcerForgotten,
-    LedgerEvent,
     PolicyChanged,
     ReservationExpired,
     UsageCorrected,
     UsageRecorded,
 )
+from services.core.ledger_event import LedgerEvent
 from services.core.record import Malformed, Record, Skipped, original_event, read_events
 from services.core.rejection import Reason, Refused, rejection
 from services.core.state import LedgerState

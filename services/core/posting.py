@@ -7,7 +7,6 @@ from typing import Literal
 from msgspec import Struct
 
 from services.core.events import (
-    Charge,
     Correction,
     Dimensions,
     Expiry,
@@ -16,6 +15,7 @@ from services.core.events import (
     UsageCorrected,
     UsageRecorded,
 )
+from services.core.outcomes import Charge
 from services.core.pricing import Price
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from services.core.events import LedgerEvent
+from services.core.ledger_event import LedgerEvent
 
 OTHER_TYPES = frozenset({"spendgate.alert.acknowledged.v1"})
 """Events that belong in the ledger and change no balance."""

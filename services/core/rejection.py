@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from services.core.events import Rejection
+from services.core.outcomes import Rejection
 from services.core.record import Record
 
 

@@ -13,14 +13,7 @@ from itertools import islice
 from mypy_extensions import mypyc_attr
 
 from services.core.balance import split_key
-from services.core.events import (
-    CLAIMS_MAX,
-    TOTAL_MAX,
-    AllowanceClaim,
-    AllowanceClaimed,
-    Claim,
-    from_ms,
-)
+from services.core.events import CLAIMS_MAX, TOTAL_MAX, AllowanceClaim, AllowanceClaimed, Claim, from_ms
 from services.core.guard import Guard, guard_of
 from services.core.headroom import headroom, recent
 from services.core.policy import CompiledPolicy

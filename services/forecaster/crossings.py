@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from services.core.event_id import event_id
-from services.core.events import Alert
 from services.core.forecast import DailySeries
 from services.core.foresight_events import BudgetRisk, Forecast
 from services.core.money import format_usd
+from services.core.outcomes import Alert
 
 CRITICAL = 0.95
 """From this probability on an alert is critical."""

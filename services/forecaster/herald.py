@@ -11,8 +11,9 @@ from services.adapters.kafka import partition_for
 from services.adapters.publisher import Publisher
 from services.adapters.settings import Settings
 from services.adapters.topics import TopicName, topic
-from services.core.events import Alert, AlertRaised, Event, from_ms
+from services.core.events import Event, from_ms
 from services.core.foresight_events import Anomaly, AnomalyFound, Forecast, ForecastMade
+from services.core.outcomes import Alert, AlertRaised
 from services.forecaster.health import Health
 
 SOURCE: Final = "spendgate/forecaster"

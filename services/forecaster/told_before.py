@@ -9,7 +9,7 @@ import msgspec
 from services.adapters import logs
 from services.adapters.kafka import tail
 from services.adapters.settings import Settings
-from services.core.events import AlertRaised
+from services.core.outcomes import AlertRaised
 from services.forecaster.crossings import Crossings
 from services.forecaster.health import Health
 

@@ -6,7 +6,8 @@ import hashlib
 
 import msgspec
 
-from services.core.events import Rejection, UsageRejected, from_ms
+from services.core.events import from_ms
+from services.core.outcomes import Rejection, UsageRejected
 from services.ingest.admission import Refused
 
 SOURCE = "spendgate/ingest"

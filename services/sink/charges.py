@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from services.core.events import Charge, ChargePosted
+from services.core.outcomes import Charge, ChargePosted
 from services.sink.columns import BOOL, I64, INSTANT, LABEL, TAGS, TEXT, U16, U32, U64, Columns
 from services.sink.feed import Feed
 

@@ -13,7 +13,8 @@ from aiokafka.errors import KafkaError
 from services.adapters import logs
 from services.adapters.clock import now_ms
 from services.adapters.topics import topic
-from services.core.events import Rejection, UsageRejected, from_ms
+from services.core.events import from_ms
+from services.core.outcomes import Rejection, UsageRejected
 from services.sink.feed import Malformed
 from services.sink.settings import SinkSettings
 

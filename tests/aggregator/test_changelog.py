@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from services.aggregator.changelog import MAX_EVENTS, chunks, encode
 from services.aggregator.image import Image, compare
 from services.core.effects import POSITION_KEY, Effects
-from services.core.events import AlertRaised, ChargePosted, UsageRejected
 from services.core.fold import fold
+from services.core.outcomes import AlertRaised, ChargePosted, UsageRejected
 from tests.core.ledger import budget, costing, new_state, policy, record, run, usage
 
 

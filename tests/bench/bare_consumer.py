@@ -9,7 +9,7 @@ import msgspec
 import uvloop
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from services.core.events import LedgerEvent
+from services.core.ledger_event import LedgerEvent
 
 
 async def consume(bootstrap: str, topic: str, partition_count: int) -> float:

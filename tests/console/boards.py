@@ -11,7 +11,8 @@ import msgspec
 from schemas.policy import load_policy
 from services.console.board import Board
 from services.core.effects import PolicyEntry
-from services.core.events import Charge, ChargePosted, from_ms, to_ms
+from services.core.events import from_ms, to_ms
+from services.core.outcomes import Charge, ChargePosted
 
 NOW_MS = to_ms(datetime(2026, 11, 17, 15, 30, 20, tzinfo=UTC))
 USD = 1_000_000_000

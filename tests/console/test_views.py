@@ -13,8 +13,9 @@ from services.console.board import Board
 from services.console.places import crumbs, path_of, scope_of_path, short_name
 from services.console.rendering import Renderer
 from services.console.views import daily_of, outlook_of, view_of
-from services.core.events import Alert, AlertRaised, from_ms
+from services.core.events import from_ms
 from services.core.foresight_events import BudgetRisk, FanPoint, Forecast, ForecastMade
+from services.core.outcomes import Alert, AlertRaised
 from services.core.window import WindowKind
 from tests.console.boards import NOW_MS, USD, Sent, balance, board_of, charge, policy, posted
 

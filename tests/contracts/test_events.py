@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from schemas.catalog import CATALOG
 from schemas.validate import Invalid, ValidEvent, validate_event
 from services.core import events as wire
+from services.core import outcomes
 from services.core.decision import DecisionMade
 from services.core.foresight_events import AnomalyFound, ForecastMade
 from tests.contracts.samples import EXAMPLES, InvalidSample, Json, invalid_events, read_json, valid_events
@@ -30,9 +31,9 @@ STRUCTS: dict[str, type[wire.Event]] = {
         wire.AllowanceClaimed,
         wire.EnforcerAlive,
         wire.EnforcerForgotten,
-        wire.ChargePosted,
-        wire.AlertRaised,
-        wire.UsageRejected,
+        outcomes.ChargePosted,
+        outcomes.AlertRaised,
+        outcomes.UsageRejected,
         DecisionMade,
         ForecastMade,
         AnomalyFound,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.core.events import Alert
 from services.core.foresight_events import BudgetRisk, Forecast
+from services.core.outcomes import Alert
 from services.forecaster.crossings import Crossings
 
 USD = 1_000_000_000

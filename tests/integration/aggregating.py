@@ -28,8 +28,9 @@ from services.adapters.topics import TopicName, topic
 from services.aggregator.settings import AggregatorSettings
 from services.core.balance import Balance, split_key
 from services.core.effects import POSITION_KEY, Position
-from services.core.events import Charge, ChargePosted, from_ms
+from services.core.events import from_ms
 from services.core.money import format_usd
+from services.core.outcomes import Charge, ChargePosted
 from services.core.scope import scope_key
 
 ORGANIZATIONS = [f"org-{n}" for n in range(8)]

@@ -11,7 +11,8 @@ from clickhouse_connect.driver import AsyncClient
 from hypothesis import strategies as st
 
 from services.adapters.clickhouse import open_async_client
-from services.core.events import Charge, ChargePosted, from_ms
+from services.core.events import from_ms
+from services.core.outcomes import Charge, ChargePosted
 from services.sink.charges import CHARGES
 from services.sink.ranges import Range
 from services.sink.store import Store

@@ -10,8 +10,9 @@ from typing import Any
 from clickhouse_connect.driver import AsyncClient
 
 from schemas.policy import Policy, load_policy
-from services.core.events import Charge, to_ms
+from services.core.events import to_ms
 from services.core.money import NANOS_PER_USD
+from services.core.outcomes import Charge
 from tests.integration.charging import insert, numbered
 
 HOSTILE = "<script>alert(1)</script>|\"'`"

@@ -14,7 +14,8 @@ from clickhouse_connect.driver import Client
 
 from services.adapters.clickhouse import open_async_client, open_client
 from services.adapters.migrations import migrate, read_migrations
-from services.core.events import Charge, ChargePosted, from_ms
+from services.core.events import from_ms
+from services.core.outcomes import Charge, ChargePosted
 from services.core.scope import scope_key
 from services.sink.__main__ import MIGRATIONS
 from services.sink.charges import CHARGES

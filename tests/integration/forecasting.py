@@ -25,8 +25,9 @@ from services.adapters.metrics import Metrics
 from services.adapters.migrations import migrate, read_migrations
 from services.adapters.topics import TopicName, ensure_topics, topic
 from services.core.effects import PolicyEntry
-from services.core.events import Alert, AlertRaised, Charge, ChargePosted, from_ms, to_ms
+from services.core.events import from_ms, to_ms
 from services.core.foresight_events import Anomaly, AnomalyFound, Forecast, ForecastMade
+from services.core.outcomes import Alert, AlertRaised, Charge, ChargePosted
 from services.forecaster.health import Health
 from services.forecaster.settings import ForecasterSettings
 from services.forecaster.wiring import Wired

@@ -29,7 +29,8 @@ from services.adapters.clickhouse import open_client
 from services.adapters.clock import monotonic_ms
 from services.adapters.keys import Role, new_key, write_keys
 from services.adapters.topics import ensure_topics, topic
-from services.core.events import Charge, ChargePosted, UsageRejected, from_ms
+from services.core.events import from_ms
+from services.core.outcomes import Charge, ChargePosted, UsageRejected
 from services.sink.audit import audit
 from services.sink.settings import SinkSettings
 

@@ -18,8 +18,9 @@ from services.adapters.clock import now_ms
 from services.adapters.kafka import partition_for
 from services.adapters.migrations import migrate, read_migrations
 from services.adapters.topics import TopicName, topic
-from services.core.events import Alert, AlertRaised, Event, from_ms
+from services.core.events import Event, from_ms
 from services.core.foresight_events import Anomaly, AnomalyFound, Forecast, ForecastMade
+from services.core.outcomes import Alert, AlertRaised
 from services.sink.__main__ import MIGRATIONS
 from tests.integration.consoling import Console, bearer, console_settings, events_of, running_console, spend
 from tests.integration.enforcing import PARTITIONS, SlowAggregator, slow_aggregator

@@ -19,9 +19,9 @@ from services.adapters.focus.charges import TooMuch, focus_export
 from services.adapters.focus.files import as_csv, as_parquet, read_parquet
 from services.adapters.migrations import migrate, read_migrations
 from services.adapters.warehouse.named import query
-from services.core.events import Charge
 from services.core.focus import NAMES, Row
 from services.core.focus_check import check_focus, parse_row
+from services.core.outcomes import Charge
 from services.core.report_period import end_of, parse_period
 from services.core.window import WindowKind
 from services.sink.__main__ import MIGRATIONS

@@ -18,7 +18,8 @@ from deploy.grafana.model import Sql
 from deploy.grafana.statements import statements
 from deploy.local.clickhouse.program import ClickHouse
 from services.adapters.clickhouse import open_client
-from services.core.events import Charge, from_ms
+from services.core.events import from_ms
+from services.core.outcomes import Charge
 from tests.integration.dashboards import BUDGET, HOSTILE, ORGANIZATION, SCOPE, UNCONFIRMED, Seeded, seed
 from tests.integration.sinking import DAY_MS, NOON_MS
 

@@ -12,7 +12,8 @@ from services.adapters.migrations import migrate, read_migrations
 from services.cli.past_requests import SLICE_MS, past_requests
 from services.core.decide import Action
 from services.core.decision import DecisionMade
-from services.core.events import Charge, ChargePosted, from_ms
+from services.core.events import from_ms
+from services.core.outcomes import Charge, ChargePosted
 from services.core.whatif import PastRequest
 from services.sink.__main__ import MIGRATIONS
 from services.sink.charges import CHARGES

@@ -35,11 +35,12 @@ from services.console.reports import render
 from services.console.reports.desk import FORMATS, KINDS, Desk, OrderError
 from services.console.reports.part import ReportPart
 from services.console.reports.schedule import Schedule
-from services.core.events import Charge, to_ms
+from services.core.events import to_ms
 from services.core.governance.accountability import Account
 from services.core.governance.planning import Plan
 from services.core.governance.review import Review
 from services.core.money import NANOS_PER_USD, parse_usd
+from services.core.outcomes import Charge
 from services.sink.__main__ import MIGRATIONS
 from tests.integration.charging import insert, numbered
 from tests.integration.company import HOSTILE, charge, policy, settle_in

@@ -15,7 +15,8 @@ from clickhouse_connect.driver import AsyncClient
 
 from services.adapters.clickhouse import AddressError, database_of, open_async_client, open_client
 from services.adapters.migrations import Migration, MigrationError, migrate, read_migrations
-from services.core.events import Charge, ChargePosted, from_ms
+from services.core.events import from_ms
+from services.core.outcomes import Charge, ChargePosted
 from services.sink.__main__ import MIGRATIONS
 from services.sink.alerts import ALERTS, AlertRow
 from services.sink.anomalies import ANOMALIES, AnomalyRow

@@ -26,7 +26,8 @@ from services.core.attribution import (
     parse_dimension,
     parse_filters,
 )
-from services.core.events import Charge, ChargePosted, from_ms
+from services.core.events import from_ms
+from services.core.outcomes import Charge, ChargePosted
 from services.core.period import Period, previous, windows, zone_of
 from services.core.window import WindowKind, window_at
 from services.sink.__main__ import MIGRATIONS

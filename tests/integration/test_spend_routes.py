@@ -21,8 +21,8 @@ from services.adapters.web import listening
 from services.console.app import build
 from services.console.settings import ConsoleSettings
 from services.console.spend_routes import OPENAPI, PARAMETERS
-from services.core.events import Charge
 from services.core.money import parse_usd
+from services.core.outcomes import Charge
 from services.sink.__main__ import MIGRATIONS
 from tests.integration.sinking import Charges
 from tests.integration.test_spend import store

@@ -28,7 +28,7 @@ from services.console.settings import ConsoleSettings
 from services.core.balance import Balance
 from services.core.effects import PolicyEntry, Position
 from services.core.escrow import Share
-from services.core.events import Alert, AlertRaised, from_ms
+from services.core.events import from_ms
 from services.core.foresight_events import (
     Anomaly,
     AnomalyFound,
@@ -38,6 +38,7 @@ from services.core.foresight_events import (
     Forecast,
     ForecastMade,
 )
+from services.core.outcomes import Alert, AlertRaised
 from services.sink.alerts import ALERTS
 from services.sink.anomalies import ANOMALIES
 from services.sink.feed import Feed

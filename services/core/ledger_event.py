@@ -1,0 +1,19 @@
+"""Every event that the fold reads from the ledger."""
+
+from __future__ import annotations
+
+from services.core.events import (
+    AllowanceClaimed,
+    BoostGranted,
+    EnforcerAlive,
+    EnforcerForgotten,
+    PolicyChanged,
+    ReservationExpired,
+    UsageCorrected,
+    UsageRecorded,
+)
+
+Counted = UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted
+"""Events that count once, however often they are sent."""
+
+LedgerEvent = Counted | AllowanceClaimed | EnforcerAlive | EnforcerForgotten
