@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from services.console.settings import ConsoleSettings
 from services.core.balance import Balance
 from services.core.effects import PolicyEntry, Position
 from services.core.escrow import Share
-from services.core.events import from_ms
+from services.core.events import from_ms, to_ms
 from services.core.foresight_events import (
     Anomaly,
     AnomalyFound,
@@ -48,7 +48,16 @@ from services.sink.store import Store
 from tests.integration.forecasting import USD, migrated
 from tests.integration.sinking import PARTITIONS
 
-NOW = from_ms(now_ms()).astimezone(UTC)
+
+
+def middle_of_last_month(at_ms: int) -> datetime:
+    """An instant that tables still keep, and that is far from the ends of its day and month."""
+    last = from_ms(at_ms).astimezone(UTC).replace(day=1) - timedelta(1)
+    return last.replace(day=15, hour=12, minute=0, second=0, microsecond=0)
+
+
+NOW = middle_of_last_month(now_ms())
+NOW_MS = to_ms(NOW)
 TODAY = NOW.date()
 MONTH = f"month:{TODAY:%Y-%m}"
 BEGIN = TODAY.replace(day=1)
@@ -75,7 +84,7 @@ def forecast(scope: str, total: int, *risks: BudgetRisk, organization: str = "ac
         fan=[FanPoint(day=END - timedelta(1), low_nanousd=total - USD, mid_nanousd=total, high_nanousd=total + USD)],
         risks=list(risks),
         models=["run-rate"],
-        made_at_ms=now_ms(),
+        made_at_ms=NOW_MS,
     )
     return ForecastMade(id=made.forecast, data=made, **ENVELOPE)
 
@@ -91,7 +100,7 @@ def alert(number: int, organization: str = "acme") -> AlertRaised:
         severity="warning",
         settled_usd="12.00",
         limit_usd="20.00",
-        raised_at_ms=now_ms() - number * 60_000,
+        raised_at_ms=NOW_MS - number * 60_000,
         ledger_partition=0,
         ledger_offset=number,
         kind="projection" if number % 2 else "threshold",
@@ -103,7 +112,7 @@ def alert(number: int, organization: str = "acme") -> AlertRaised:
 
 
 def anomaly(organization: str = "acme") -> AnomalyFound:
-    hour_ms = now_ms() // 3_600_000 * 3_600_000
+    hour_ms = NOW_MS // 3_600_000 * 3_600_000
     found = Anomaly(
         anomaly=f"org:{organization}@{hour_ms}",
         organization=organization,
@@ -116,7 +125,7 @@ def anomaly(organization: str = "acme") -> AnomalyFound:
         expected_nanousd=USD,
         score=4.5,
         contributors=[Contributor(dimension="user", value="batch-7", observed_nanousd=80 * USD, expected_nanousd=0)],
-        found_at_ms=now_ms(),
+        found_at_ms=NOW_MS,
         ledger_partition=0,
     )
     return AnomalyFound(id=found.anomaly, data=found, **ENVELOPE)
@@ -160,7 +169,7 @@ async def tell(settings: ConsoleSettings, forecasts: list[ForecastMade]) -> None
         ("policies", b"acme", msgspec.json.encode(policy)),
         ("balances", f"org:acme@{MONTH}".encode(), msgspec.json.encode(spent)),
         ("balances", f"{ODD}@day:{TODAY}".encode(), msgspec.json.encode(Balance(settled_nanousd=3 * USD, offset=4))),
-        ("balances", b"#position", msgspec.json.encode(Position(offset=4, clock_ms=now_ms()))),
+        ("balances", b"#position", msgspec.json.encode(Position(offset=4, clock_ms=NOW_MS))),
         ("forecasts", None, msgspec.json.encode(forecasts)),
     ]
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka)
@@ -189,6 +198,13 @@ class Console:
         """Wait until the topics have been read."""
         while (await self.get("/readyz"))[0] != 200:
             await asyncio.sleep(0.05)
+
+
+@pytest.fixture(autouse=True)
+def still_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The console's clock stands still: no test is of another day than what it tells, at whichever hour it runs."""
+    for module in ("status_routes", "live"):
+        monkeypatch.setattr(f"services.console.{module}.now_ms", lambda: NOW_MS)
 
 
 @pytest.fixture
