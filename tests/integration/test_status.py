@@ -49,7 +49,6 @@ from tests.integration.forecasting import USD, migrated
 from tests.integration.sinking import PARTITIONS
 
 
-
 def middle_of_last_month(at_ms: int) -> datetime:
     """An instant that tables still keep, and that is far from the ends of its day and month."""
     last = from_ms(at_ms).astimezone(UTC).replace(day=1) - timedelta(1)
