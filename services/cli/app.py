@@ -92,10 +92,10 @@ _add_group(
     LOOK,
     "report --by user --period last-month --compare --top 20",
     {
-        governance.weekly: "report weekly --period 2026-W48 -o weekly.html",
-        governance.quarterly: "report quarterly -o plan.html",
-        governance.accountability: "report accountability --period 2026-11 -o november.html",
-        governance.focus: "report focus --period 2026-11 -o focus.parquet",
+        governance.weekly: "report weekly --period 2026-W48 -w weekly.html",
+        governance.quarterly: "report quarterly -w plan.html",
+        governance.accountability: "report accountability --period 2026-11 -w november.html",
+        governance.focus: "report focus --period 2026-11 -w focus.parquet",
     },
 )
 _add(decisions.decisions, LOOK, "decisions --denied --since 2026-11-24")

@@ -46,9 +46,14 @@ Token = Annotated[
 Organization = Annotated[
     str | None,
     typer.Option(
-        "--org", "-o", envvar="SPENDGATE_ORGANIZATION", help="The organization; not needed if there is only one."
+        "--org",
+        "--organization",
+        "-o",
+        envvar="SPENDGATE_ORGANIZATION",
+        help="The organization; not needed if there is only one.",
     ),
 ]
+Output = Annotated[Path | None, typer.Option("--output", "-w", help="Write to this file instead of printing.")]
 
 
 def run(command: Coroutine[Any, Any, T], connection: Connection) -> T:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+import typer
 
 from services.adapters.keys import Keyring, Role
+from services.cli.app import app
 from services.cli.connection import connect
 from services.cli.errors import NoStack
 
@@ -59,6 +64,21 @@ def test_every_command_explains_itself_with_an_example(command: str, tmp_path: P
     assert "\x1b[" not in shown.stdout
 
 
+def test_a_letter_stands_for_the_same_option_in_every_command() -> None:
+    meanings = defaultdict(set)
+    for names in options_below(typer.main.get_command(app)):
+        for letter in (name for name in names if name.startswith("-") and len(name) == 2):
+            meanings[letter].add(next(name for name in names if name.startswith("--")))
+    assert meanings == {"-o": {"--org"}, "-w": {"--output"}, "-f": {"--format"}, "-p": {"--period"}}
+
+
+def options_below(command: Any) -> Iterator[list[str]]:
+    """The names of each parameter of a command and of all commands below it."""
+    yield from (parameter.opts for parameter in command.params)
+    for below in getattr(command, "commands", {}).values():
+        yield from options_below(below)
+
+
 def test_without_a_stack_it_says_what_to_do(tmp_path: Path) -> None:
     found = spendgate("status", "org:acme", cwd=tmp_path)
     assert found.returncode == NoStack.exit_code
@@ -69,7 +89,7 @@ def test_without_a_stack_it_says_what_to_do(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("report", ["weekly", "quarterly", "accountability", "focus"])
 def test_a_report_without_a_stack_says_what_to_do_and_writes_nothing(report: str, tmp_path: Path) -> None:
-    found = spendgate("report", report, "-o", "out.file", cwd=tmp_path)
+    found = spendgate("report", report, "-w", "out.file", cwd=tmp_path)
     assert found.returncode == NoStack.exit_code
     assert "spendgate up" in found.stderr
     assert not (tmp_path / "out.file").exists()
@@ -78,7 +98,7 @@ def test_a_report_without_a_stack_says_what_to_do_and_writes_nothing(report: str
 def test_parquet_needs_a_file(tmp_path: Path) -> None:
     found = spendgate("report", "focus", "--format", "parquet", cwd=tmp_path)
     assert found.returncode == 1
-    assert "-o focus.parquet" in found.stderr
+    assert "-w focus.parquet" in found.stderr
 
 
 def test_a_service_that_does_not_answer_is_told_apart(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_governance_reports_and_the_focus_export_add_up_to_the_same_spending(sta
     account = json.loads(stack.ok("report", "accountability", "--period", month, "--format", "json"))
     assert sum(parse_usd(line["total_usd"]) for line in account["charged"]) == expected
     assert "Planning" in stack.ok("report", "quarterly")
-    stack.ok("report", "weekly", "--period", running, "-o", "out/weekly.html")
+    stack.ok("report", "weekly", "--period", running, "-w", "out/weekly.html")
     assert "Weekly review" in (stack.folder / "out" / "weekly.html").read_text()
     rows = list(csv.DictReader(stack.ok("report", "focus", "--organization", "acme").splitlines()))
     assert list(check_focus(parse_row(row) for row in rows)) == []

@@ -31,18 +31,6 @@ from services.core.window import WindowKind, window_at
 FOCUS_WINDOWS: Final = (WindowKind.DAY, WindowKind.WEEK, WindowKind.MONTH, WindowKind.QUARTER, WindowKind.YEAR)
 FocusFormat = Literal["csv", "parquet"]
 
-Organization = Annotated[
-    str | None,
-    typer.Option(
-        "--organization",
-        "--org",
-        envvar="SPENDGATE_ORGANIZATION",
-        help="The organization; not needed if there is only one.",
-    ),
-]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Write to this file; its ending says the form. Default: print.")
-]
 Form = Annotated[Format | None, typer.Option("--format", "-f", help="The form. Default: by the file's ending, or md.")]
 
 
@@ -50,8 +38,8 @@ def weekly(
     period: Annotated[str | None, typer.Option(help="A week, as 2026-W48. Default: the last whole one.")] = None,
     team: Annotated[str | None, typer.Option(help="Only this team, as project/team.")] = None,
     form: Form = None,
-    output: Output = None,
-    organization: Organization = None,
+    output: options.Output = None,
+    organization: options.Organization = None,
     data: options.Data = None,
 ) -> None:
     """Review a week: what was spent, what moved and who moved it, what is at risk, and what to do.
@@ -64,8 +52,8 @@ def weekly(
 def quarterly(
     period: Annotated[str | None, typer.Option(help="The quarter to look back from, as 2026-Q4. Default: now.")] = None,
     form: Form = None,
-    output: Output = None,
-    organization: Organization = None,
+    output: options.Output = None,
+    organization: options.Organization = None,
     data: options.Data = None,
 ) -> None:
     """Plan the next quarter: the trend, what it will cost with an 80% interval, and budgets with their reasons.
@@ -78,8 +66,8 @@ def quarterly(
 def accountability(
     period: Annotated[str | None, typer.Option(help="A month, as 2026-11. Default: the last whole one.")] = None,
     form: Form = None,
-    output: Output = None,
-    organization: Organization = None,
+    output: options.Output = None,
+    organization: options.Organization = None,
     data: options.Data = None,
 ) -> None:
     """Say who answers for each budget, and who bears which part of everything that was spent, to the last digit."""
@@ -91,8 +79,8 @@ def focus(
         str | None, typer.Option(help="2026-11-24, 2026-W48, 2026-11, 2026-Q4 or 2026. Default: the running month.")
     ] = None,
     form: Annotated[FocusFormat | None, typer.Option("--format", "-f", help="Default: by the file, or csv.")] = None,
-    output: Output = None,
-    organization: Organization = None,
+    output: options.Output = None,
+    organization: options.Organization = None,
     data: options.Data = None,
 ) -> None:
     """Export charges as FOCUS 1.2 rows, by day, for any FinOps tool. BilledCost adds up to the charges exactly.
@@ -101,7 +89,7 @@ def focus(
     """
     wanted: FocusFormat = form or ("parquet" if output is not None and output.suffix == ".parquet" else "csv")
     if wanted == "parquet" and output is None:
-        raise CliError("Parquet is no text to print", advice="name a file: -o focus.parquet")
+        raise CliError("Parquet is no text to print", advice="name a file: -w focus.parquet")
     connection = options.connection_of(data)
     name, policies = _policies(connection, organization)
     _put(options.run(_focus(connection, name, policies, period, wanted), connection), output)

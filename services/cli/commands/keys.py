@@ -19,7 +19,10 @@ KeysFile = Annotated[
     typer.Option("--keys-file", envvar="SPENDGATE_KEYS_FILE", help="The keys file; default: that of the local stack."),
 ]
 ForOrganization = Annotated[
-    str, typer.Option("--org", "-o", help="The only organization it may touch; * for any (admins, mostly).")
+    str,
+    typer.Option(
+        "--org", "--organization", "-o", help="The only organization it may touch; * for any (admins, mostly)."
+    ),
 ]
 
 

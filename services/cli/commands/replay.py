@@ -31,7 +31,9 @@ Limit = Annotated[int | None, typer.Option(min=1, help="Only the first requests 
 
 def replay(
     traces: Traces,
-    organization: Annotated[str, typer.Option("--org", "-o", help="Whose spending it is.")] = ORGANIZATION,
+    organization: Annotated[
+        str, typer.Option("--org", "--organization", "-o", help="Whose spending it is.")
+    ] = ORGANIZATION,
     model: Annotated[
         str | None, typer.Option(help="Every request goes to this model; default: a seeded mix of real ones.")
     ] = None,

@@ -63,7 +63,7 @@ def report(
         typer.Option(help="Time zone of the period and of days; default: the organization's."),
     ] = None,
     format_: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = Format.TABLE,
-    output: Annotated[Path | None, typer.Option("--output", help="A file to write it to.")] = None,
+    output: options.Output = None,
     organization: options.Organization = None,
     data: options.Data = None,
 ) -> None:
