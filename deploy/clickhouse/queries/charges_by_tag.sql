@@ -47,7 +47,7 @@ FROM
     FROM
     (
         SELECT
-            toString(parts.parent) AS parent,
+            '' AS parent,
             toString(parts.name) AS name,
             sumIf(cost, current) AS cost_nanousd,
             sumIf(parts.requests, current) AS requests,
@@ -65,7 +65,7 @@ FROM
         FROM
         (
             SELECT
-                '' AS parent, tags[{tag:String}] AS name, charged_at >= since AS current,
+                tags[{tag:String}] AS name, charged_at >= since AS current,
                 ifNull(charges.cost_nanousd, 0) AS cost, requests, if(status = 'ok', 0, requests) AS errors,
                 unpriced, unconfirmed_nanousd, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
                 reasoning_tokens
@@ -83,7 +83,7 @@ FROM
               AND (empty({tag_names:Array(String)}) OR arrayAll((tag, allowed) -> has(allowed, tags[tag]),
                   {tag_names:Array(String)}, {tag_values:Array(Array(String))}))
         ) AS parts
-        GROUP BY parts.parent, parts.name
+        GROUP BY parts.name
     )
 ) AS ranked
 GROUP BY rest, parent, name

@@ -46,7 +46,7 @@ FROM
     FROM
     (
         SELECT
-            toString(parts.parent) AS parent,
+            '' AS parent,
             toString(parts.name) AS name,
             sumIf(cost, current) AS cost_nanousd,
             sumIf(parts.requests, current) AS requests,
@@ -64,7 +64,7 @@ FROM
         FROM
         (
             SELECT
-                '' AS parent, arrayJoin([value, '']) AS name, if(name = value, 1, -1) AS sign,
+                arrayJoin([value, '']) AS name, if(name = value, 1, -1) AS sign,
                 day >= first_day AS current,
                 sign * cost_nanousd AS cost, sign * requests AS requests, sign * errors AS errors,
                 sign * unpriced AS unpriced, sign * unconfirmed_nanousd AS unconfirmed_nanousd,
@@ -77,7 +77,7 @@ FROM
               AND (day >= first_day AND day < end_day OR day >= previous_first_day AND day < previous_end_day)
             UNION ALL
             SELECT
-                '' AS parent, '' AS name, 1 AS sign, day >= first_day AS current,
+                '' AS name, 1 AS sign, day >= first_day AS current,
                 cost_nanousd AS cost, requests, if(status = 'ok', 0, requests) AS errors, unpriced,
                 unconfirmed_nanousd, toInt64(input_tokens) AS input_tokens, toInt64(output_tokens) AS output_tokens,
                 toInt64(cache_read_tokens) AS cache_read_tokens, toInt64(cache_write_tokens) AS cache_write_tokens,
@@ -87,7 +87,7 @@ FROM
               AND (day >= first_day AND day < end_day OR day >= previous_first_day AND day < previous_end_day)
             UNION ALL
             SELECT
-                '' AS parent, tags[{tag:String}] AS name, 1 AS sign, charged_at >= since AS current,
+                tags[{tag:String}] AS name, 1 AS sign, charged_at >= since AS current,
                 ifNull(charges.cost_nanousd, 0) AS cost, requests, if(status = 'ok', 0, requests) AS errors,
                 unpriced, unconfirmed_nanousd, toInt64(input_tokens) AS input_tokens,
                 toInt64(output_tokens) AS output_tokens, toInt64(cache_read_tokens) AS cache_read_tokens,
@@ -99,7 +99,7 @@ FROM
                    OR charged_at >= previous_since AND charged_at < previous_until
                    AND (charged_at < previous_first_midnight OR charged_at >= previous_end_midnight))
         ) AS parts
-        GROUP BY parts.parent, parts.name
+        GROUP BY parts.name
         HAVING name != '' OR cost_nanousd != 0 OR requests != 0 OR unpriced != 0 OR input_tokens != 0
             OR output_tokens != 0 OR previous_nanousd != 0 OR previous_requests != 0
     )
