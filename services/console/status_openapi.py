@@ -36,7 +36,7 @@ _BUDGET: Final = _object(
 )
 _EXPECTED: Final = {
     **_object(
-        basis={"type": "string", "enum": ["forecast", "run_rate"]},
+        basis={"type": "string", "enum": ["forecast", "first_day", "run_rate"]},
         total_usd=_USD,
         low_usd={**_MAYBE_USD, "description": "With `high_usd` the 80% interval; null for the pace so far."},
         high_usd=_MAYBE_USD,

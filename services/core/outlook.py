@@ -8,7 +8,7 @@ from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from services.core.explain import utilization
-from services.core.forecast import Projection
+from services.core.forecast import FIRST_DAY, Projection
 from services.core.money import round_half_even
 from services.core.window import Window
 
@@ -16,7 +16,8 @@ DAY_MS: Final = 86_400_000
 RATE_SHARE: Final = 8
 """The pace so far says something once an eighth of the window has gone by, or a day."""
 
-Basis = Literal["forecast", "run_rate"]
+Basis = Literal["forecast", "first_day", "run_rate"]
+"""What an expectation rests on: the first day of a scope that has no past says little more than its pace."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the window is expected to end at. Only a forecast has an interval (80%) and knows probabilities."""
+    """What the window is expected to end at. A pace alone has no interval (80%) and knows no probabilities."""
 
     basis: Basis
     total_nanousd: int
@@ -111,7 +112,7 @@ def _expected(spent: int, window: Window, now_ms: int, projection: Projection | 
     """A total is never below what is spent by now: a forecast is as of the start of a day, and spending goes on."""
     if projection is not None:
         return Expected(
-            "forecast",
+            "first_day" if projection.models == (FIRST_DAY,) else "forecast",
             max(spent, projection.total_nanousd),
             max(spent, projection.low_nanousd),
             max(spent, projection.high_nanousd),

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from typing import Final
 
 from services.core.event_id import event_id
-from services.core.forecast import DailySeries, Projection, Voice, project, reconcile
+from services.core.forecast import DailySeries, Projection, Voice, first_day, project, reconcile
 from services.core.foresight_events import BudgetRisk, FanPoint, Forecast
 from services.core.policy import Budget, CompiledPolicy
 from services.core.scope import Level, level_of
 from services.forecaster.nowcast import with_today
-from services.forecaster.plan import Span, budgets_on, parents_of, scopes_of, spans, today_in
+from services.forecaster.plan import (
+    Span,
+    budgets_on,
+    day_share,
+    parents_of,
+    scopes_above,
+    scopes_of,
+    spans,
+    today_in,
+)
 
 VOICED: Final = (Level.ORGANIZATION, Level.PROJECT)
 """The levels with few scopes and much money: they are worth a slow model."""
@@ -26,21 +36,25 @@ def forecasts(
     voices: Sequence[Voice] = (),
     voice_days: int = 0,
 ) -> list[Forecast]:
-    """The forecasts of every scope that has spent anything before today, children adding up to their parents.
+    """The forecasts of every scope that has spent anything, children adding up to their parents.
 
-    `voices` are heard of organizations and projects that have been spending for `voice_days`.
+    `voices` are heard of organizations and projects that have been spending for `voice_days`. Who began today stands
+    beside the adding up: whether that money is more or has only moved, nobody knows before tomorrow.
     """
     today = today_in(policy.zone, now_ms)
     old = {scope: found for scope, found in series.items() if _age(found, (today - found.first_day).days)}
+    new = {scope: each for scope, each in series.items() if scope not in old and _spent_on(each, today) > 0}
     made: list[Forecast] = []
     for span in spans(policy, now_ms):
         chosen = [old[scope] for scope in scopes_of(policy, span.window.kind, old)]
         projections = [
-            with_today(each, series[each.scope].between(today, span.end)[0])
+            with_today(each, _spent_on(series[each.scope], today))
             for each in _projected(chosen, span, policy, now_ms, voices, voice_days)
         ]
         agreed = reconcile(projections, parents_of(each.scope for each in projections))
-        made += [_event(each, span, policy, now_ms) for each in agreed]
+        begun = [new[scope] for scope in scopes_of(policy, span.window.kind, new)]
+        first = _first_days(begun, agreed, span, today, day_share(policy.zone, now_ms))
+        made += [_event(each, span, policy, now_ms) for each in (*agreed, *first)]
     return made
 
 
@@ -67,6 +81,20 @@ def _projected(
     rest = [each for each in series if each.scope not in voiced]
     yield from project(loud, begin=span.begin, end=span.end, as_of=today, voices=voices)
     yield from project(rest, begin=span.begin, end=span.end, as_of=today)
+
+
+def _first_days(
+    begun: Sequence[DailySeries], agreed: Iterable[Projection], span: Span, today: date, share: float
+) -> Iterator[Projection]:
+    """Forecasts of the scopes that began today, in the shape of the nearest scope above that has a past."""
+    known = {each.scope: each for each in agreed}
+    for each in begun:
+        above = next((known[scope] for scope in scopes_above(each.scope) if scope in known), None)
+        yield first_day(each, begin=span.begin, end=span.end, as_of=today, day_share=share, parent=above)
+
+
+def _spent_on(series: DailySeries, day: date) -> int:
+    return series.between(day, day + timedelta(1))[0]
 
 
 def _age(series: DailySeries, before: int) -> int:

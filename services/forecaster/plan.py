@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from services.core.policy import Budget, CompiledPolicy
 from services.core.scope import Level, level_of, parse_scope, scope_key
+from services.core.wallclock import midnight_s
 from services.core.window import Window, WindowKind, window_at
 
 FORECAST: Final = (WindowKind.MONTH, WindowKind.QUARTER, WindowKind.YEAR, WindowKind.WEEK)
@@ -33,6 +34,13 @@ class Span:
 def today_in(zone: ZoneInfo, now_ms: int) -> date:
     """The day that it is in a time zone."""
     return datetime.fromtimestamp(now_ms // 1000, zone).date()
+
+
+def day_share(zone: ZoneInfo, now_ms: int) -> float:
+    """How much of the day that it is in a time zone has gone by, 0.0 to 1.0; some days have 23 hours."""
+    today = today_in(zone, now_ms)
+    begin_s, end_s = midnight_s(today, zone), midnight_s(today + timedelta(1), zone)
+    return (now_ms / 1000 - begin_s) / (end_s - begin_s)
 
 
 def spans(policy: CompiledPolicy, now_ms: int) -> list[Span]:
@@ -81,6 +89,13 @@ def parents_of(scopes: Iterable[str]) -> dict[str, str]:
             case Level.PROJECT | Level.USER:
                 parents[scope] = scope_key({"org": dimensions["org"]})
     return parents
+
+
+def scopes_above(scope: str) -> list[str]:
+    """The scopes that one is inside of, the nearest first, its organization last."""
+    dimensions = dimensions_of(scope)
+    levels = [names for names in (("org", "project"), ("org",)) if set(names) < dimensions.keys()]
+    return [scope_key({name: dimensions[name] for name in names}) for names in levels]
 
 
 def _span(window: Window, zone: ZoneInfo) -> Span:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from services.core.events import to_ms
-from services.core.forecast import FanPoint, Projection
-from services.core.outlook import DAY_MS, Counted, Outlook, outlook
+from services.core.forecast import DailySeries, FanPoint, Projection, first_day
+from services.core.outlook import DAY_MS, Counted, Expected, Outlook, outlook
 from services.core.window import TOTAL, Window, WindowKind, window_at
 
 USD = 1_000_000_000
@@ -109,6 +110,17 @@ def test_a_forecast_is_never_below_what_is_spent_by_now() -> None:
     assert told.probability == 1.0
     assert told.recommended_daily_nanousd == 0
     assert told.remaining_nanousd == -10 * USD
+
+
+def test_a_forecast_of_a_first_day_says_so() -> None:
+    zone, now_ms, scope = ZoneInfo("UTC"), at("2026-11-16T12:00:00+00:00"), "org:acme/user:new"
+    today, begin, end = date(2026, 11, 16), date(2026, 11, 1), date(2026, 12, 1)
+    spent, nothing = (DailySeries(scope, today, np.array([nanos], dtype=np.int64)) for nanos in (USD, 0))
+    made = first_day(spent, begin=begin, end=end, as_of=today, day_share=0.5)
+    told = outlook(Counted(settled_nanousd=USD), month_of(now_ms, zone), zone, now_ms, projection=made)
+    assert told.expected == Expected("first_day", 30 * USD, USD, made.high_nanousd, today)
+    with pytest.raises(ValueError, match="has not spent anything"):
+        first_day(nothing, begin=begin, end=end, as_of=today, day_share=0.5)
 
 
 def test_without_a_forecast_the_pace_counts_once_it_says_something() -> None:

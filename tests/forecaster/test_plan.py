@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from random import Random
 from zoneinfo import ZoneInfo
 
@@ -18,13 +19,13 @@ from schemas.catalog import CATALOG
 from schemas.policy import Policy
 from schemas.validate import ValidEvent, validate_event
 from services.core.events import from_ms, to_ms
-from services.core.forecast import DailySeries, FanPoint, Projection
+from services.core.forecast import FIRST_DAY, DailySeries, FanPoint, Projection
 from services.core.foresight_events import ForecastMade
 from services.core.policy import ActiveBoost, CompiledPolicy
-from services.core.scope import scope_key
+from services.core.scope import parse_scope, scope_key
 from services.forecaster.nowcast import with_today
 from services.forecaster.outlooks import forecasts, limit_of
-from services.forecaster.plan import first_day, odd_budgets, parents_of, spans
+from services.forecaster.plan import day_share, first_day, odd_budgets, parents_of, scopes_above, spans
 
 USD = 1_000_000_000
 
@@ -168,13 +169,65 @@ def test_forecasts_of_any_past_add_up_and_keep_the_contract(seed: int) -> None:
         assert len(each.fan) == (each.ends - each.begins).days
 
 
-def test_a_scope_that_began_today_has_no_forecast_yet() -> None:
+def test_a_scope_that_began_today_is_forecast_by_its_pace_with_much_doubt() -> None:
     now_ms = at("2026-11-24T12:00:00+00:00")
     series = DailySeries("org:acme", date(2026, 11, 20), np.array([0, 0, 0, 0, 5 * USD], dtype=np.int64))
-    assert forecasts(policy(), {"org:acme": series}, now_ms) == []
+    (first,) = forecasts(policy(budget("m", "month")), {"org:acme": series}, now_ms)
+    assert (first.spent_nanousd, first.models, first.as_of) == (0, ["first-day"], date(2026, 11, 24))
+    assert (first.low_nanousd, first.total_nanousd) == (5 * USD, 70 * USD)
+    assert first.high_nanousd > 3 * first.total_nanousd
+    assert [point.mid_nanousd for point in first.fan[-7:]] == [n * 10 * USD for n in range(1, 8)]
+    assert 0.2 < first.risks[0].probability < 0.5
     yesterday = DailySeries("org:acme", date(2026, 11, 20), np.array([0, 0, 0, 5 * USD, 0], dtype=np.int64))
     (made,) = forecasts(policy(), {"org:acme": yesterday}, now_ms)
-    assert made.spent_nanousd == 5 * USD
+    assert (made.spent_nanousd, FIRST_DAY in made.models) == (5 * USD, False)
+
+
+@pytest.mark.parametrize(
+    ("scope", "above"),
+    [
+        ("org:acme/project:p/team:t", ["org:acme/project:p", "org:acme"]),
+        ("org:acme/project:p", ["org:acme"]),
+        ("org:acme/user:u", ["org:acme"]),
+        ("org:acme/model:m/project:p", ["org:acme/project:p", "org:acme"]),
+        ("org:acme", []),
+    ],
+)
+def test_a_scope_that_began_today_is_like_the_nearest_one_above(scope: str, above: list[str]) -> None:
+    assert scopes_above(scope_key(parse_scope(scope))) == above
+
+
+def test_a_first_day_follows_the_week_of_its_organization_and_leaves_its_forecast_alone() -> None:
+    first, now_ms = date(2026, 9, 7), at("2026-11-20T18:00:00+00:00")
+    days = np.array([100 * USD if (first + timedelta(n)).weekday() < 5 else 10 * USD for n in range(74)])
+    past = {"org:acme": DailySeries("org:acme", first, np.append(days, 0))}
+    begun = DailySeries("org:acme/user:new", first, np.append(np.zeros(74, dtype=np.int64), 3 * USD))
+    alone = forecasts(policy(), past, now_ms)
+    parent, made = forecasts(policy(), {**past, begun.scope: begun}, now_ms)
+    assert [parent] == alone
+    steps = [after.mid_nanousd - before.mid_nanousd for before, after in pairwise(made.fan[-11:])]
+    weekend, weekdays = steps[:2] + steps[7:9], steps[2:7] + steps[9:]
+    assert max(weekend) < min(weekdays) / 4
+    assert weekdays == pytest.approx([4 * USD] * 6, rel=0.1)
+
+
+def test_nothing_is_told_of_a_scope_that_has_never_spent_anything() -> None:
+    now_ms = at("2026-11-24T12:00:00+00:00")
+    for today in (0, -USD):
+        series = DailySeries("org:acme", date(2026, 11, 20), np.array([0, 0, 0, 0, today], dtype=np.int64))
+        assert forecasts(policy(), {"org:acme": series}, now_ms) == []
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "share"),
+    [
+        ("UTC", "2026-11-24T06:00:00+00:00", 0.25),
+        ("America/New_York", "2026-11-24T05:00:00+00:00", 0.0),
+        ("America/New_York", "2026-11-01T17:00:00+00:00", 13 / 25),
+    ],
+)
+def test_a_day_is_as_long_as_the_clocks_say(zone: str, now: str, share: float) -> None:
+    assert day_share(ZoneInfo(zone), at(now)) == pytest.approx(share)
 
 
 def test_slow_models_are_heard_of_organizations_and_projects_with_a_past() -> None:

@@ -48,7 +48,7 @@ def _project_batch(
     days = (end - as_of).days
     known = [each.before(as_of) for each in series]
     if days <= 0:
-        yield from (_assemble(each, begin, end, as_of, _NOTHING, ()) for each in known)
+        yield from (assemble(each, begin, end, as_of, _NOTHING, ()) for each in known)
         return
     panel = Panel.of(known, begin=begin, as_of=as_of)
     calibration = Calibration.shipped()
@@ -56,15 +56,15 @@ def _project_batch(
         panel, days, calibration.gate, others=[(voice.name, voice.paths(known, days)) for voice in voices]
     )
     ahead = max(0, (begin - as_of).days)
-    to_come = _nanos(quantiles(panel, ensemble, calibration, ahead=ahead))
+    to_come = to_nanos(quantiles(panel, ensemble, calibration, ahead=ahead))
     for each, spread, models in zip(known, to_come, ensemble.models, strict=True):
-        yield _assemble(each, begin, end, as_of, spread, models)
+        yield assemble(each, begin, end, as_of, spread, models)
 
 
-def _assemble(
+def assemble(
     series: DailySeries, begin: date, end: date, as_of: date, to_come: NDArray[np.int64], models: tuple[str, ...]
 ) -> Projection:
-    """`to_come` is [day, level], cumulative, for the days of the window from `as_of` on."""
+    """The projection of a series. `to_come` is [day, level], cumulative, for the days of the window from `as_of` on."""
     gone = list(accumulate(series.between(begin, max(begin, min(as_of, end)))))
     spent = gone[-1] if gone else 0
     room = max(0, min(MOST_NANOUSD, MOST_NANOUSD - spent))
@@ -88,5 +88,6 @@ def _assemble(
     )
 
 
-def _nanos(amounts: Floats) -> NDArray[np.int64]:
+def to_nanos(amounts: Floats) -> NDArray[np.int64]:
+    """Whole nano-dollars, at least nothing and at most what money can be."""
     return np.rint(np.clip(amounts, 0.0, MOST_NANOUSD)).astype(np.int64)
