@@ -73,7 +73,12 @@ class Limit:
     @property
     def used_bp(self) -> int:
         """Settled spending in basis points of the limit; a limit of zero is full."""
-        return self.amount.settled_nanousd * 10_000 // self.limit_nanousd if self.limit_nanousd else 10_000
+        return self._share_bp(self.amount.settled_nanousd)
+
+    @property
+    def committed_bp(self) -> int:
+        """The same with what enforcers hold, which is the most that requests in flight have reserved."""
+        return self._share_bp(self.amount.settled_nanousd + self.amount.reserved_nanousd)
 
     @property
     def tier(self) -> str:
@@ -82,6 +87,9 @@ class Limit:
         if used >= tiers.hard_bp:
             return "over" if self.budget.on_hard == "monitor" else "hard"
         return "throttle" if used >= tiers.throttle_bp else "soft" if used >= tiers.soft_bp else "normal"
+
+    def _share_bp(self, nanousd: int) -> int:
+        return nanousd * 10_000 // self.limit_nanousd if self.limit_nanousd else 10_000
 
 
 @dataclass(slots=True)

@@ -30,12 +30,16 @@ class ScopeFigures(Struct, frozen=True, kw_only=True, tag_field="is", tag="scope
 
 
 class BudgetFigures(Struct, frozen=True, kw_only=True, tag_field="is", tag="budget"):
-    """A budget in force on one scope; `limit_usd` with its schedule and boosts as they are now."""
+    """A budget in force on one scope; `limit_usd` with its schedule and boosts as they are now.
+
+    `reserved_usd` is what enforcers hold, reserved for requests or ready to be; `utilization` is of both, as in status.
+    """
 
     budget: str
     scope: str
     window: str
     settled_usd: str
+    reserved_usd: str
     limit_usd: str
     utilization: float | None
     tier: str
@@ -67,12 +71,14 @@ def _scope(spend: figures.Spend) -> ScopeFigures:
 
 
 def _budget(limit: Limit) -> BudgetFigures:
+    settled, reserved = limit.amount.settled_nanousd, limit.amount.reserved_nanousd
     return BudgetFigures(
         budget=limit.budget.name,
         scope=limit.scope,
         window=limit.window.label,
-        settled_usd=format_usd(limit.amount.settled_nanousd),
+        settled_usd=format_usd(settled),
+        reserved_usd=format_usd(reserved),
         limit_usd=format_usd(limit.limit_nanousd),
-        utilization=utilization(limit.amount.settled_nanousd, limit.limit_nanousd),
+        utilization=utilization(settled + reserved, limit.limit_nanousd),
         tier=limit.tier,
     )

@@ -28,7 +28,7 @@ class Sent:
     offset: int = 0
 
 
-def balance(key: str, settled_usd: float, *, offset: int = 1, **more: int) -> Sent:
+def balance(key: str, settled_usd: float, *, offset: int = 1, **more: Any) -> Sent:
     """A record of the balances changelog."""
     amount = {"settled_nanousd": round(settled_usd * USD), "requests": 1, "offset": offset, **more}
     return Sent(key.encode(), msgspec.json.encode(amount))

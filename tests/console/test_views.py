@@ -10,9 +10,11 @@ import pytest
 
 from services.console import charts
 from services.console.board import Board
+from services.console.figures_json import figures_of
 from services.console.places import crumbs, path_of, scope_of_path, short_name
 from services.console.rendering import Renderer
 from services.console.views import daily_of, outlook_of, view_of
+from services.core.escrow import Share
 from services.core.events import from_ms
 from services.core.foresight_events import BudgetRisk, FanPoint, Forecast, ForecastMade
 from services.core.outcomes import Alert, AlertRaised
@@ -28,6 +30,10 @@ budgets:
 """
 PATHS = ["/", "/o/acme", "/o/acme/p/search", "/o/acme/p/search/t/ranking", "/o/acme/u/ada"]
 TOLD = ["/alerts", "/anomalies", "/forecasts", "/decisions"]
+
+
+SHARES = {"e1": Share(granted_nanousd=200 * USD, used_nanousd=12 * USD), "e2": Share(granted_nanousd=62 * USD)}
+"""What two enforcers hold: 250 dollars together."""
 
 
 @pytest.fixture
@@ -197,3 +203,20 @@ def test_a_budgets_scope_has_a_name_and_no_page() -> None:
 def numbers(path: str) -> list[tuple[float, float]]:
     """The points of an SVG path."""
     return [(float(x), float(y)) for x, y in re.findall(r"(-?[\d.]+) (-?[\d.]+)", path)]
+
+
+def test_a_budget_shows_what_is_spent_and_beside_it_what_enforcers_hold_of_it() -> None:
+    balances = [balance("org:acme@month:2026-11", 500, shares=SHARES), balance("org:acme/user:ada@day:2026-11-17", 5)]
+    board = board_of(policies=[policy(POLICY)], balances=balances)
+    month, day = board.book("acme").limits(NOW_MS)
+    assert (month.used_bp, month.committed_bp, month.tier) == (5000, 7500, "normal")
+    assert (day.used_bp, day.committed_bp) == (5000, 5000)
+    view = view_of(board, "/o/acme", ["acme"], NOW_MS)
+    assert view is not None
+    panel = Renderer().panels(view)["limits"]
+    assert panel.count("committed</span>") == 1
+    assert "50.0%" in panel
+    assert "75.0% committed" in panel
+    assert "250.00 USD is held by enforcers" in panel
+    told = msgspec.json.decode(figures_of(board, "acme", NOW_MS)["company-month@org:acme"])
+    assert (told["settled_usd"], told["reserved_usd"], told["utilization"]) == ("500.00", "250.00", 0.75)
