@@ -26,7 +26,7 @@ SEED: Final = 1
 EACH: Final = 300
 """Series of each class: half of them for the weights, the others for the intervals of what was learned."""
 
-EMPHASIS: Final = {"shift": 3, "bursty": 2, "batch": 2}
+EMPHASIS: Final = {"shift": 3, "bursty": 3, "batch": 2}
 """Months in which something happens count so often for the intervals: those are the ones in which budgets break."""
 
 LEARN_STEPS: Final = 900

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from services.core.forecast.change import after_drop
 from services.core.forecast.growing import growth
 from services.core.forecast.series import Floats, Panel
 from services.core.forecast.smoothing import damped_trend, seasonal_smoothing, simple_smoothing, theta
@@ -37,6 +38,9 @@ MODELS: Final[dict[str, Model]] = {
 HEARD: Final = 0.05
 """A model with less weight than this is not named."""
 
+AFTER_DROP: Final = "after-drop"
+"""What is heard besides, of a series that has dropped: no gate is steep enough for a step."""
+
 OTHERS_SHARE: Final = 0.15
 """What each model from outside weighs."""
 
@@ -51,21 +55,23 @@ class Ensemble:
 
 
 def combine(panel: Panel, days: int, gate: Floats, *, others: Sequence[tuple[str, Floats]] = ()) -> Ensemble:
-    """All models' paths, weighed for each series by its traits through `gate` [model, trait].
+    """All models' paths, weighed for each series by its traits through `gate` [model, trait]; after a drop, its level.
 
     `others` are paths of models from outside, by name; where one is not finite it is not heard.
     """
     paths = all_paths(panel, days)
     weights = softmax(traits(panel, days) @ gate.T)
     mixed = np.einsum("sm,msd->sd", weights, paths)
-    heard: list[list[bool]] = np.greater_equal(weights, HEARD).tolist()
+    dropped, trust = after_drop(panel, days)
+    mixed += trust[:, None] * (dropped - mixed)
+    heard: list[list[bool]] = np.greater_equal(np.column_stack([weights, trust]), HEARD).tolist()
     for _, path in others:
         usable = np.isfinite(path.sum(axis=1, keepdims=True))[:, 0]
         share = np.where(usable, OTHERS_SHARE, 0.0)[:, None]
         mixed = (1.0 - share) * mixed + share * np.maximum(np.nan_to_num(path), 0.0)
         for row, is_usable in zip(heard, usable.tolist(), strict=True):
             row.append(is_usable)
-    names = (*MODELS, *(name for name, _ in others))
+    names = (*MODELS, AFTER_DROP, *(name for name, _ in others))
     return Ensemble(mixed, _disagreement(paths, weights), tuple(tuple(compress(names, row)) for row in heard))
 
 
