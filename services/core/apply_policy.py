@@ -6,16 +6,17 @@ from collections.abc import Sequence
 
 import msgspec
 
-from schemas.policy import Governance, Policy
+from schemas.policy import Policy
 from services.core.application import Application
 from services.core.audit_text import json_text, limit_changes
 from services.core.backfill import backfill
 from services.core.effects import GrantedBoost, PolicyEntry, Proposal
 from services.core.events import Boost, BoostGranted, PolicyChange, PolicyChanged, iso, to_ms
-from services.core.money import MoneyError, format_usd, parse_usd
+from services.core.money import MoneyError, parse_usd
 from services.core.policy import CompiledPolicy
 from services.core.rejection import Reason, Refused
 from services.core.scope import scope_key
+from services.core.second_person import boost_needs_review, policy_needs_review
 
 
 def apply_policy(to: Application, event: PolicyChanged, index: int) -> None:
@@ -31,7 +32,7 @@ def apply_policy(to: Application, event: PolicyChanged, index: int) -> None:
             f"version {change.version} does not follow version {current.version}, which is in force",
             "data.version",
         )
-    if current is not None and governance_of(current).review == "required":
+    if policy_needs_review(current):
         raise Refused(
             Reason.REVIEW_REQUIRED, "a second person must agree: propose the policy and let them approve it", "type"
         )
@@ -46,12 +47,11 @@ def apply_boost(to: Application, event: BoostGranted, index: int) -> None:
         return
     entry = require_budget(to.state.organization(boost.organization).entry, boost.budget)
     granted = granted_of(boost)
-    most = governance_of(entry).boosts_above_usd
-    if most is not None and _alone(to, entry, granted) > parse_usd(most):
+    if boost_needs_review(entry, granted, to.clock_ms):
         raise Refused(
             Reason.REVIEW_REQUIRED,
-            f"{boost.budget} may have ${format_usd(parse_usd(most))} at most by one person's word, running boosts "
-            "included: request this one, and let another person approve it",
+            f"one person may not give {boost.budget} so much, running boosts included: request this one, and let "
+            "another approve it",
             "data.amount_usd",
         )
     grant_boost(to, index, entry, granted)
@@ -113,11 +113,6 @@ def grant_boost(
     )
 
 
-def governance_of(entry: PolicyEntry) -> Governance:
-    """The rules in force on who must agree to a change."""
-    return Governance.model_validate(entry.policy.get("governance", {}))
-
-
 def check_organization(change: PolicyChange) -> None:
     """Raise Refused for a policy of somebody else."""
     if change.policy.get("organization") != change.organization:
@@ -145,13 +140,6 @@ def granted_of(boost: Boost) -> GrantedBoost:
         reason=boost.reason,
         key_id=boost.key_id,
     )
-
-
-def _alone(to: Application, entry: PolicyEntry, granted: GrantedBoost) -> int:
-    """What the budget of a boost would have from boosts that no second person approved, in nano-dollars."""
-    running = [boost for boost in entry.boosts if boost.budget == granted.budget and boost.until_ms > to.clock_ms]
-    alone = [boost for boost in (*running, granted) if boost.approved_by is None]
-    return sum(max(0, parse_usd(boost.amount_usd)) for boost in alone)
 
 
 def _unexpired(to: Application, boosts: tuple[GrantedBoost, ...]) -> tuple[GrantedBoost, ...]:

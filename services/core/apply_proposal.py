@@ -15,6 +15,7 @@ from services.core.events import PolicyChange, iso
 from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReview, ProposalReviewed
 from services.core.outcomes import AuditAction
 from services.core.rejection import Reason, Refused
+from services.core.second_person import is_author, may_approve
 
 OPEN_MAX: Final = 8
 """The most proposals of one organization that may be open."""
@@ -151,10 +152,16 @@ def _review(to: Application, review: ProposalReview, index: int) -> None:
         )
     (proposal,) = found
     if review.verdict == "reject":
+        author = is_author(proposal, by=review.by, key_id=review.key_id)
         _keep(to, entry, _without(entry, proposal))
-        action: AuditAction = "proposal.withdrawn" if _is_author(proposal, review) else "proposal.rejected"
+        action: AuditAction = "proposal.withdrawn" if author else "proposal.rejected"
     else:
-        _require_second_person(proposal, review)
+        if not may_approve(proposal, by=review.by, key_id=review.key_id):
+            raise Refused(
+                Reason.SAME_PERSON,
+                f"{proposal.proposal} needs the approval of another person than {proposal.by}, with a key of their own",
+                "data.by",
+            )
         if proposal.boost is None:
             _approve_policy(to, entry, proposal, review, index)
         else:
@@ -198,20 +205,6 @@ def _approve_boost(
     granted = msgspec.structs.replace(wanted, approved_by=review.by)
     left = msgspec.structs.replace(entry, proposals=_without(entry, proposal))
     grant_boost(to, index, left, granted, proposal=proposal.proposal)
-
-
-def _require_second_person(proposal: Proposal, review: ProposalReview) -> None:
-    if None in (proposal.key_id, review.key_id) or _is_author(proposal, review):
-        raise Refused(
-            Reason.SAME_PERSON,
-            f"{proposal.proposal} needs the approval of another person than {proposal.by}, with a key of their own",
-            "data.by",
-        )
-
-
-def _is_author(proposal: Proposal, review: ProposalReview) -> bool:
-    same_key = proposal.key_id is not None and proposal.key_id == review.key_id
-    return same_key or proposal.by.strip().casefold() == review.by.strip().casefold()
 
 
 def _without(entry: PolicyEntry, proposal: Proposal) -> tuple[Proposal, ...]:
