@@ -47,7 +47,8 @@ class ProposalRequest(BaseModel):
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
-        if (self.policy is None) == (self.boost is None):
+        named = {"policy", "boost"} & self.model_fields_set
+        if len(named) != 1 or (self.policy is None) == (self.boost is None):
             raise PydanticCustomError("one_of_both", "propose a policy or a boost: one of them")
         return self
 
