@@ -43,7 +43,7 @@ PROPOSALS: Final = {
     "required": ["organization", "version", "proposals"],
     "properties": {
         "organization": {"type": "string"},
-        "version": {"type": "integer", "minimum": 0, "description": "The version in force; 0 for none."},
+        "version": {"type": "integer", "minimum": 1, "description": "The version in force."},
         "proposals": {"type": "array", "items": ref("Proposal"), "maxItems": 8},
     },
 }
@@ -89,7 +89,7 @@ def _get_proposals() -> dict[str, Any]:
         "summary": "What awaits a second person.",
         "tags": ["proposals"],
         "parameters": [_in_path("organization", "acme")],
-        "responses": {"200": answer("The open proposals.", ref("Proposals")), **refusals(401, 403, 500, 503)},
+        "responses": {"200": answer("The open proposals.", ref("Proposals")), **refusals(401, 403, 404, 500, 503)},
     }
 
 

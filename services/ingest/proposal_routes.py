@@ -52,8 +52,9 @@ class ProposalRoutes:
         require_organization(request[PRINCIPAL], organization)
         require_current(self._book)
         entry = self._book.current(organization)
-        found = () if entry is None else entry.proposals
-        return json_response({"organization": organization, "version": self._version(entry), "proposals": found})
+        if entry is None:
+            raise ApiError(404, "no_policy", "this organization has no policy, so there is nothing to change")
+        return json_response({"organization": organization, "version": entry.version, "proposals": entry.proposals})
 
     async def post(self, request: web.Request) -> web.Response:
         """Propose a policy, or request a boost."""
@@ -79,7 +80,7 @@ class ProposalRoutes:
         require_current(self._book)
         entry, key_id = self._book.current(said.organization), request[PRINCIPAL].key_id
         proposal = None if entry is None else _open(entry, name)
-        if proposal is None:
+        if entry is None or proposal is None:
             message = "no such proposal is open: it was decided or withdrawn, has expired, or another policy came first"
             raise ApiError(404, "no_proposal", message)
         if said.verdict == "approve" and not may_approve(proposal, by=said.by, key_id=key_id):
@@ -91,7 +92,7 @@ class ProposalRoutes:
         after = await self._heard(said.organization, receipt)
         if after is not None and _open(after, name) is not None:
             raise ApiError(409, "not_decided", "the ledger refused the review; the reason is among the rejections")
-        facts = {"proposal": name, "version": self._version(after or entry)}
+        facts = {"proposal": name, "version": (after or entry).version}
         return changed(receipt, applied=after is not None, organization=said.organization, **facts)
 
     def _policy(
@@ -141,9 +142,6 @@ class ProposalRoutes:
         if not receipt.positions:
             return None
         return await self._book.heard(organization, receipt.positions[0][1], wait_s=self._apply_wait_s)
-
-    def _version(self, entry: PolicyEntry | None) -> int:
-        return 0 if entry is None else entry.version
 
 
 def _open(entry: PolicyEntry, name: str) -> Proposal | None:
