@@ -50,6 +50,9 @@ _TYPES = (
     _type(events.UsageCorrected, "ledger", "ingest"),
     _type(events.PolicyChanged, "ledger", "ingest"),
     _type(events.BoostGranted, "ledger", "ingest"),
+    _type(events.PolicyProposed, "ledger", "ingest"),
+    _type(events.BoostRequested, "ledger", "ingest"),
+    _type(events.ProposalReviewed, "ledger", "ingest"),
     _type(events.AlertAcknowledged, "ledger", "ingest"),
     _type(events.AllowanceClaimed, "ledger", "enforcer"),
     _type(events.EnforcerAlive, "ledger", "enforcer"),
@@ -59,6 +62,7 @@ _TYPES = (
     _type(events.AlertRaised, "alerts", "aggregator", "forecaster"),
     _type(events.ForecastMade, "forecasts", "forecaster"),
     _type(events.AnomalyFound, "anomalies", "forecaster"),
+    _type(events.AuditRecorded, "audit", "aggregator"),
     _type(events.UsageRejected, "rejected", "ingest", "aggregator"),
 )
 

@@ -8,6 +8,7 @@ import pytest
 
 from schemas.budget import Budget
 from schemas.policy import Policy, parse_policy
+from services.core.governance.cells import owners_of
 from services.core.policy import CompiledPolicy
 from services.core.unenforced import unenforced
 
@@ -28,6 +29,9 @@ ACTED_ON: dict[str, Any] = {
     "schedule": [{"when": "sat,sun", "factor": 0.5}],
 }
 
+TOLD = {"owner": "finance@acme.example"}
+"""What limits nothing: people are told it."""
+
 
 def policy(**changed: Any) -> Policy:
     """A policy with one budget, some of whose fields are changed."""
@@ -35,7 +39,12 @@ def policy(**changed: Any) -> Policy:
 
 
 def test_every_field_of_a_budget_is_acted_on() -> None:
-    assert set(ACTED_ON) == set(Budget.model_fields)
+    assert {*ACTED_ON, *TOLD} == set(Budget.model_fields)
+
+
+def test_the_owner_of_a_budget_answers_for_it_in_reports() -> None:
+    assert owners_of(policy(**TOLD)) == {"all": ("finance@acme.example",)}
+    assert owners_of(policy()) == {"all": ()}
 
 
 @pytest.mark.parametrize("field", ACTED_ON)
