@@ -110,10 +110,15 @@ def compare(partition: int, recorded: Image, replayed: Image) -> Iterator[Differ
 
 
 @asynccontextmanager
-async def reading(settings: Settings, *sources: TopicPartition) -> AsyncIterator[AIOKafkaConsumer]:
-    """A consumer of exactly these partitions, in no group."""
+async def reading(
+    settings: Settings, *sources: TopicPartition, committed: bool = False
+) -> AsyncIterator[AIOKafkaConsumer]:
+    """A consumer of exactly these partitions, in no group; `committed`: of what transactions have committed only."""
     consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.kafka, enable_auto_commit=False, auto_offset_reset="earliest"
+        bootstrap_servers=settings.kafka,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed" if committed else "read_uncommitted",
     )
     async with started(consumer):
         consumer.assign(list(sources))
