@@ -23,6 +23,7 @@ COMMANDS = [
     "policy diff",
     "policy show",
     "status",
+    "check",
     "top",
     "report",
     "report weekly",
