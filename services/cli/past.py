@@ -113,7 +113,9 @@ async def _begin(settings: Settings, organization: str, mark: Mark) -> tuple[Pas
 def _progress(last: int) -> Iterator[Callable[[Sequence[Record]], None]]:
     """A bar on stderr while a long ledger is read; it ends early where an instant is reached before its end."""
     columns = TextColumn("{task.description}"), BarColumn(bar_width=40), TaskProgressColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console(stderr=True), transient=True, disable=last < LONG_RECORDS) as progress:
+    out = console(stderr=True)
+    silent = last < LONG_RECORDS or not out.is_terminal
+    with Progress(*columns, console=out, transient=True, disable=silent) as progress:
         task = progress.add_task("reading the ledger", total=last + 1)
 
         def taken(batch: Sequence[Record]) -> None:
