@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -18,7 +20,7 @@ from services.core.as_of import Past
 from services.core.ask import Ask
 from services.core.decision import Decision, LedgerPosition
 from services.core.effects import Effects
-from services.core.events import EnforcerAlive, Event, Heartbeat, from_ms
+from services.core.events import EnforcerAlive, EnforcerForgotten, Event, Farewell, Heartbeat, from_ms
 from services.core.fold import fold
 from services.core.money import format_usd
 from services.core.record import Record
@@ -65,16 +67,19 @@ def status_then(past: Past, scope: str) -> PastStatus:
 
 
 def decide_then(past: Past, ask: Ask) -> Decision:
-    """What an enforcer that had just started would have answered; nothing is reserved. Raises `ScopeError`.
+    """What the enforcer would have answered that held most of what the request needs. Raises `ScopeError`.
 
-    It claims what it lacks of a ledger that goes on from this past, by the same fold: so the past is of no more use
-    for anything else. What other enforcers held counts as spent, and the pace of a throttle tier, which each enforcer
-    has to itself, begins anew.
+    A new one takes its place and its shares, and claims what it lacks of a ledger that goes on from this past, by the
+    same fold: so the past is of no more use for anything else. What is not in the ledger is not known: reservations in
+    flight, so its whole share is free, and the pace of a throttle tier, which begins anew. What others held counts as
+    spent. Nothing is reserved.
     """
     partition, now_ms = past.state.partition, past.now_ms
     position = LedgerPosition(partition=partition, offset=past.state.position.offset)
+    forgone = _best_placed(past, ask)
     engine = enforcer_then(past, ask.organization)
-    _say(past, engine, [_heartbeat(engine, partition, now_ms)])
+    farewell = [] if forgone is None else [_farewell(engine, forgone, now_ms)]
+    _say(past, engine, [*farewell, _heartbeat(engine, partition, now_ms)])
     asked = replace(ask, dry_run=True)
     for answered in range(ANSWERS_MAX + 1):
         found = engine.check(asked, now_ms, now_ms, final=answered == ANSWERS_MAX)
@@ -124,12 +129,32 @@ def _balances_then(past: Past, organization: str) -> list[Message]:
     ]
 
 
+def _best_placed(past: Past, ask: Ask) -> str | None:
+    """The enforcer alive with the largest shares in the balances of the request; None if nobody has any."""
+    alive = {
+        name
+        for name, found in past.state.enforcers.items()
+        if not found.reclaimed and past.now_ms - found.alive_at_ms <= LEASE_TTL_MS
+    }
+    held: Counter[str] = Counter()
+    for slot in past.state.organization(ask.organization).routes.slots(ask, past.now_ms):
+        balance = past.state.tables[slot.level].get(slot.key)
+        if balance is not None:
+            held.update({name: share.outstanding_nanousd for name, share in balance.shares.items() if name in alive})
+    return max(sorted(held), key=lambda name: held[name], default=None)
+
+
+def _farewell(engine: Engine, enforcer: str, now_ms: int) -> EnforcerForgotten:
+    gone = Farewell(enforcer=enforcer, by=IDENTITY)
+    return EnforcerForgotten(id=f"{IDENTITY}-farewell", source=engine.source, time=from_ms(now_ms), data=gone)
+
+
 def _heartbeat(engine: Engine, partition: int, now_ms: int) -> EnforcerAlive:
     alive = Heartbeat(enforcer=IDENTITY, beat=engine.leases.next_beat(partition, now_ms))
     return EnforcerAlive(id=f"{IDENTITY}-{alive.beat}", source=engine.source, time=from_ms(now_ms), data=alive)
 
 
-def _say(past: Past, engine: Engine, events: list[Event]) -> None:
+def _say(past: Past, engine: Engine, events: Sequence[Event]) -> None:
     """Append to the ledger as it was then, and let the enforcer hear what follows."""
     state = past.state
     effects = fold(state, Record(state.partition, state.position.offset + 1, past.now_ms, msgspec.json.encode(events)))

@@ -159,12 +159,15 @@ def test_a_request_is_decided_by_the_policy_and_the_balances_of_the_time() -> No
     assert denied.budgets[0].settled_usd == "4.00"
 
 
-def test_what_others_held_counts_as_spent() -> None:
-    almost = 1_900_000  # $19 of the $25 - $4 that were free before
-    before, after = (decide_then(past(LEDGER, Place(0, offset)), ask(output=almost)) for offset in (3, 4))
-    assert (before.action, after.action) == ("allow", "deny")
-    (line,) = after.budgets
-    assert (line.settled_usd, line.share_usd, line.refused, line.committed_usd) == ("4.00", "18.00", True, "25.00")
+def test_who_held_most_is_asked_and_what_others_held_counts_as_spent() -> None:
+    almost = ask(output=1_900_000)  # $19 of the $21 that are not settled
+    assert decide_then(past(LEDGER, Place(0, 4)), almost).action == "allow"
+    more = [*LEDGER, record(5, *claimed("two", 2_500_000_000), at_ms=NOON_MS + 5_000)]
+    denied = decide_then(past(more, Place(0, 5)), almost)
+    (line,) = denied.budgets
+    assert (denied.action, denied.enforcers) == ("deny", 2)
+    assert (line.settled_usd, line.share_usd, line.refused, line.committed_usd) == ("4.00", "18.50", True, "25.00")
+    assert decide_then(past(more, Place(0, 5)), ask(output=1_850_000)).action == "allow"
 
 
 def test_grace_and_other_models_are_offered_as_they_were() -> None:

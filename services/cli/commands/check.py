@@ -25,8 +25,8 @@ from services.core.scope import ScopeError
 
 ASK = "The request"
 NOTE = (
-    "decided as by an enforcer that has just started: what others held counts as spent, and nobody's pace is known, so "
-    "nothing is throttled; `spendgate explain ID` shows what was really answered"
+    "decided from the ledger, which does not tell what was reserved for requests in flight, nor each enforcer's pace; "
+    "`spendgate explain ID` shows what was really answered"
 )
 Named = Annotated[str | None, typer.Option(rich_help_panel=ASK, help="On whose behalf.")]
 
