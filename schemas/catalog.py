@@ -59,6 +59,7 @@ _TYPES = (
     _type(events.AlertRaised, "alerts", "aggregator", "forecaster"),
     _type(events.ForecastMade, "forecasts", "forecaster"),
     _type(events.AnomalyFound, "anomalies", "forecaster"),
+    _type(events.AuditRecorded, "audit", "aggregator"),
     _type(events.UsageRejected, "rejected", "ingest", "aggregator"),
 )
 

@@ -7,7 +7,7 @@ from typing import Literal
 from schemas.decision import Decision
 from schemas.envelope import CloudEvent
 from schemas.foresight import Anomaly, Forecast
-from schemas.outcomes import Alert, Charge, Rejection
+from schemas.outcomes import Alert, AuditEntry, Charge, Rejection
 from schemas.spending import Correction, Expiry, Usage
 from schemas.steering import Acknowledgement, AllowanceClaim, Boost, Farewell, Heartbeat, PolicyChange
 
@@ -108,6 +108,13 @@ class AnomalyFound(CloudEvent):
 
     type: Literal["spendgate.anomaly.found.v1"]
     data: Anomaly
+
+
+class AuditRecorded(CloudEvent):
+    """Somebody changed something, and this is what it was before and after."""
+
+    type: Literal["spendgate.audit.recorded.v1"]
+    data: AuditEntry
 
 
 class UsageRejected(CloudEvent):

@@ -1,4 +1,4 @@
-"""What Spendgate says itself: charges, alerts and rejections."""
+"""What Spendgate says itself: charges, alerts, audit entries and rejections."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.envelope import Data
-from schemas.fields import Amount, Count, Day, Identifier, InstantMs, Name, Nanousd, Slug, Tags, Tokens
+from schemas.fields import Amount, Count, Day, Identifier, InstantMs, Name, Nanousd, Slug, Tags, Text, Tokens
 from schemas.spending import Status
 
 # Eight dimensions of 256 characters, each percent-encoded to as many as twelve.
@@ -83,6 +83,29 @@ class Alert(Data):
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
     projected_usd: Amount | None = None
     expected_on: Day | None = None
+
+
+class AuditEntry(Data):
+    """Who changed what, and why. `entry` follows from the place in the ledger: twice is the same.
+
+    `subject` is what was changed: an organization's policy, a budget, an enforcer, a charge. `before` and `after` are
+    JSON texts; `budgets` names those whose room it changed. Without an `organization` it concerned a whole partition.
+    """
+
+    entry: Name
+    organization: Name | None = None
+    action: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[a-z]+(\.[a-z]+)+$")]
+    subject: Name
+    by: Name
+    key_id: Name | None = None
+    reason: Text = ""
+    before: Annotated[str, Field(max_length=65_536)] = ""
+    after: Annotated[str, Field(max_length=65_536)] = ""
+    budgets: Annotated[list[Name], Field(max_length=2_000)] = Field(default=[])
+    at_ms: InstantMs
+    ledger_partition: Count
+    ledger_offset: Count
+    ledger_index: Count
 
 
 class Rejection(Data):

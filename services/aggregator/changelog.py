@@ -12,7 +12,16 @@ from services.adapters.topics import TopicName
 from services.core.effects import POSITION_KEY, Effects
 from services.core.escrow import ENFORCER_KEY
 from services.core.events import Event, from_ms
-from services.core.outcomes import Alert, AlertRaised, Charge, ChargePosted, Rejection, UsageRejected
+from services.core.outcomes import (
+    Alert,
+    AlertRaised,
+    AuditEntry,
+    AuditRecorded,
+    Charge,
+    ChargePosted,
+    Rejection,
+    UsageRejected,
+)
 
 Message: TypeAlias = tuple[bytes | None, bytes | None]
 Messages: TypeAlias = dict[TopicName, list[Message]]
@@ -41,6 +50,7 @@ def encode(effects: Effects) -> Messages:
         "seen": [(b"%d" % offset, _value(record)) for offset, record in effects.seen.items()],
         "charges": _records(map(_charge_posted, effects.charges)),
         "alerts": _records(map(_alert_raised, effects.alerts)),
+        "audit": _records(map(_audit_recorded, effects.audit)),
         "rejected": _records(map(_usage_rejected, effects.rejections)),
     }
     return {name: found for name, found in messages.items() if found}
@@ -76,6 +86,10 @@ def _charge_posted(charge: Charge) -> ChargePosted:
 
 def _alert_raised(alert: Alert) -> AlertRaised:
     return AlertRaised(id=alert.alert, source=SOURCE, time=_instant(alert.raised_at_ms), data=alert)
+
+
+def _audit_recorded(entry: AuditEntry) -> AuditRecorded:
+    return AuditRecorded(id=entry.entry, source=SOURCE, time=_instant(entry.at_ms), data=entry)
 
 
 def _usage_rejected(rejection: Rejection) -> UsageRejected:

@@ -1,4 +1,4 @@
-"""What was published of a partition, event by event beside what the ledger gives: charges, alerts and rejections."""
+"""What was published of a partition, compared event by event with what the ledger gives."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.adapters.topics import TopicName, topic
 from services.aggregator.changelog import SOURCE, Message
 from services.aggregator.image import Difference, reading
 
-OUTCOMES: Final[tuple[TopicName, ...]] = ("charges", "alerts", "rejected")
+OUTCOMES: Final[tuple[TopicName, ...]] = ("charges", "alerts", "rejected", "audit")
 """Topics of events that follow from the ledger, in its order. Others write to them too, under names of their own."""
 
 POLL_MS: Final = 500

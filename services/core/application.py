@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.core.alerting import Watch, raise_alerts
 from services.core.balance import FUTURE_TOLERANCE_MS, Balance
 from services.core.effects import Effects, Position
 from services.core.escrow import Registered, outstanding
 from services.core.ledger_event import Counted
 from services.core.money import MoneyError, parse_cost
+from services.core.outcomes import AuditAction, AuditEntry
 from services.core.posting import Place
 from services.core.record import Record
 from services.core.rejection import Reason, Refused
@@ -158,6 +161,41 @@ class Application:
                 self.effects.exposed["shrunk"] += shrunk
         if before != limit_nanousd:
             self.touch(key, balance)
+
+    def audit(
+        self,
+        index: int,
+        action: AuditAction,
+        subject: str,
+        *,
+        organization: str | None,
+        by: str,
+        key_id: str | None = None,
+        reason: str = "",
+        before: str = "",
+        after: str = "",
+        budgets: Sequence[str] = (),
+    ) -> None:
+        """Put on record what the event at `index` has changed; `before` and `after` are short JSON texts."""
+        number = len(self.effects.audit)
+        self.effects.audit.append(
+            AuditEntry(
+                entry=f"{self.record.partition}-{self.offset}-{index}-{number}",
+                organization=organization,
+                action=action,
+                subject=subject,
+                by=by,
+                key_id=key_id,
+                reason=reason,
+                before=before,
+                after=after,
+                budgets=list(budgets),
+                at_ms=self.clock_ms,
+                ledger_partition=self.record.partition,
+                ledger_offset=self.offset,
+                ledger_index=index,
+            )
+        )
 
     def place(self, index: int) -> Place:
         """Where the next charge stands: its event's place in the ledger, and its own in the sequence of charges."""

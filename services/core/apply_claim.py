@@ -14,7 +14,7 @@ CLAIMABLE_AHEAD_MS = HOUR_MS
 """How long before a window begins its balances can be claimed."""
 
 
-def apply_said(to: Application, event: AllowanceClaimed | EnforcerAlive | EnforcerForgotten) -> None:
+def apply_said(to: Application, event: AllowanceClaimed | EnforcerAlive | EnforcerForgotten, index: int) -> None:
     """What an enforcer says, or is said of one. Raises Refused."""
     match event:
         case AllowanceClaimed():
@@ -22,7 +22,7 @@ def apply_said(to: Application, event: AllowanceClaimed | EnforcerAlive | Enforc
         case EnforcerAlive():
             apply_heartbeat(to, event)
         case EnforcerForgotten():
-            apply_farewell(to, event)
+            apply_farewell(to, event, index)
 
 
 def apply_heartbeat(to: Application, event: EnforcerAlive) -> None:
@@ -59,14 +59,24 @@ def apply_claim(to: Application, event: AllowanceClaimed) -> None:
     to.effects.counts["claim"] += 1
 
 
-def apply_farewell(to: Application, event: EnforcerForgotten) -> None:
+def apply_farewell(to: Application, event: EnforcerForgotten, index: int) -> None:
     """Free the enforcer's shares at once."""
-    known = to.state.enforcers.get(event.data.enforcer)
+    farewell = event.data
+    known = to.state.enforcers.get(farewell.enforcer)
     if known is None or known.reclaimed:
         to.effects.counts["skipped"] += 1
         return
-    to.reclaim(event.data.enforcer, known)
+    to.reclaim(farewell.enforcer, known)
     to.effects.counts["forgotten"] += 1
+    to.audit(
+        index,
+        "enforcer.forgotten",
+        farewell.enforcer,
+        organization=None,
+        by=farewell.by,
+        key_id=farewell.key_id,
+        reason=farewell.reason,
+    )
 
 
 def _guard(to: Application, organization: str, line: Claim) -> Guard | None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
+from schemas.policy import Policy
 from services.core.application import Application
+from services.core.audit_text import json_text, limit_changes
 from services.core.backfill import backfill
 from services.core.effects import GrantedBoost, PolicyEntry
-from services.core.events import BoostGranted, PolicyChanged, to_ms
+from services.core.events import BoostGranted, PolicyChanged, iso, to_ms
 from services.core.money import MoneyError, parse_usd
 from services.core.policy import CompiledPolicy
 from services.core.rejection import Reason, Refused
 from services.core.scope import scope_key
 
 
-def apply_policy(to: Application, event: PolicyChanged) -> None:
+def apply_policy(to: Application, event: PolicyChanged, index: int) -> None:
     """Put the organization's whole policy in force, replacing the one before it. Raises Refused."""
     change = event.data
     if to.duplicate(event):
@@ -44,10 +46,11 @@ def apply_policy(to: Application, event: PolicyChanged) -> None:
         to.effects.balances[key] = balance
     _guard_shares(to, change.organization)
     to.effects.counts["policy"] += 1
+    audit_policy(to, index, current, entry)
     to.remember(event)
 
 
-def apply_boost(to: Application, event: BoostGranted) -> None:
+def apply_boost(to: Application, event: BoostGranted, index: int) -> None:
     """Give a budget of the policy in force extra room until an instant. Raises Refused."""
     boost = event.data
     if to.duplicate(event):
@@ -70,7 +73,39 @@ def apply_boost(to: Application, event: BoostGranted) -> None:
     boosts = (*_unexpired(to, entry.boosts), granted)
     _adopt(to, msgspec.structs.replace(entry, boosts=boosts, offset=to.offset))
     to.effects.counts["boost"] += 1
+    to.audit(
+        index,
+        "boost.granted",
+        granted.budget,
+        organization=boost.organization,
+        by=granted.by,
+        key_id=granted.key_id,
+        reason=granted.reason,
+        after=json_text({"amount_usd": granted.amount_usd, "until": iso(granted.until_ms)}),
+        budgets=[granted.budget],
+    )
     to.remember(event)
+
+
+def audit_policy(to: Application, index: int, before: PolicyEntry | None, entry: PolicyEntry) -> None:
+    """Put on record which limits a policy changed against the one that it replaces."""
+    found = limit_changes(
+        None if before is None else Policy.model_validate(before.policy), Policy.model_validate(entry.policy)
+    )
+    version = 0 if before is None else before.version
+    told_before, told_after = found.texts({"version": version}, {"version": entry.version})
+    to.audit(
+        index,
+        "policy.applied",
+        entry.organization,
+        organization=entry.organization,
+        by=entry.by,
+        key_id=entry.key_id,
+        reason=entry.reason,
+        before=told_before,
+        after=told_after,
+        budgets=found.budgets,
+    )
 
 
 def _unexpired(to: Application, boosts: tuple[GrantedBoost, ...]) -> tuple[GrantedBoost, ...]:

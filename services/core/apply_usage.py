@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.core.application import Application, cost_nanousd
+from services.core.audit_text import json_text
 from services.core.balance import FUTURE_TOLERANCE_MS
 from services.core.events import Correction, Dimensions, ReservationExpired, UsageCorrected, UsageRecorded, to_ms
 from services.core.money import MoneyError
@@ -102,6 +103,16 @@ def apply_correction(to: Application, event: UsageCorrected, index: int) -> None
     to.change(cells, correction.organization, at_ms, cost - previous, None, unpriced=unpriced)
     to.effects.charges.append(
         charge_difference("correction", event, correction, at_ms, cost - previous, 0, STATED, to.place(index))
+    )
+    to.audit(
+        index,
+        "usage.corrected",
+        correction.charge,
+        organization=correction.organization,
+        by=event.source,
+        reason=correction.reason,
+        before=json_text({"cost_usd": correction.previous_cost_usd}),
+        after=json_text({"cost_usd": correction.cost_usd}),
     )
     to.remember(event)
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from services.core.balance import Balance
 from services.core.escrow import Registered
-from services.core.outcomes import Alert, Charge, Rejection
+from services.core.outcomes import Alert, AuditEntry, Charge, Rejection
 from services.core.seen import SeenRecord
 
 Count = Literal[
@@ -69,6 +69,7 @@ class Effects:
     seen: dict[int, SeenRecord | None] = field(default_factory=dict)
     charges: list[Charge] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     counts: Counter[Count] = field(default_factory=Counter)
     enforcers: dict[str, Registered | None] = field(default_factory=dict)
@@ -82,6 +83,7 @@ class Effects:
         self.seen.update(later.seen)
         self.charges += later.charges
         self.alerts += later.alerts
+        self.audit += later.audit
         self.rejections += later.rejections
         self.counts.update(later.counts)
         self.enforcers.update(later.enforcers)

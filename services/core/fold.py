@@ -54,11 +54,11 @@ def _apply(to: Application, event: LedgerEvent | Malformed | Skipped, index: int
         case UsageCorrected():
             apply_correction(to, event, index)
         case PolicyChanged():
-            apply_policy(to, event)
+            apply_policy(to, event, index)
         case BoostGranted():
-            apply_boost(to, event)
+            apply_boost(to, event, index)
         case AllowanceClaimed() | EnforcerAlive() | EnforcerForgotten():
-            apply_said(to, event)
+            apply_said(to, event, index)
         case Skipped():
             to.effects.counts["skipped"] += 1
         case Malformed():

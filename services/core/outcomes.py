@@ -1,4 +1,4 @@
-"""Wire structs of what follows from the ledger: charges, alerts, rejections. `schemas.outcomes` says the same."""
+"""Wire structs of what follows from the ledger: charges, alerts, audit entries, rejections; see `schemas.outcomes`."""
 
 from __future__ import annotations
 
@@ -82,6 +82,33 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     expected_on: date | None = None
 
 
+AuditAction = Literal["policy.applied", "boost.granted", "enforcer.forgotten", "usage.corrected"]
+
+
+class AuditEntry(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Who changed what, and why; `entry` follows from its place in the ledger, so a replay gives the same one.
+
+    `subject` is what was changed: an organization's policy, a budget, an enforcer, a charge. `by` is what the sender
+    wrote, `key_id` the API key that was presented. `before` and `after` are JSON texts; `budgets` names those whose
+    room it changed. `organization` None: it concerned the whole partition.
+    """
+
+    entry: str
+    organization: str | None = None
+    action: AuditAction
+    subject: str
+    by: str
+    key_id: str | None = None
+    reason: str = ""
+    before: str = ""
+    after: str = ""
+    budgets: list[str] = []
+    at_ms: int
+    ledger_partition: int
+    ledger_offset: int
+    ledger_index: int
+
+
 class Rejection(Struct, frozen=True, kw_only=True, gc=False):
     """An event that was not counted: as it came, and why."""
 
@@ -103,6 +130,10 @@ class ChargePosted(Event, frozen=True, kw_only=True, gc=False, tag="spendgate.ch
 
 class AlertRaised(Event, frozen=True, kw_only=True, gc=False, tag="spendgate.alert.raised.v1"):
     data: Alert
+
+
+class AuditRecorded(Event, frozen=True, kw_only=True, gc=False, tag="spendgate.audit.recorded.v1"):
+    data: AuditEntry
 
 
 class UsageRejected(Event, frozen=True, kw_only=True, gc=False, tag="spendgate.usage.rejected.v1"):

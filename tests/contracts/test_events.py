@@ -33,6 +33,7 @@ STRUCTS: dict[str, type[wire.Event]] = {
         wire.EnforcerForgotten,
         outcomes.ChargePosted,
         outcomes.AlertRaised,
+        outcomes.AuditRecorded,
         outcomes.UsageRejected,
         DecisionMade,
         ForecastMade,

@@ -16,6 +16,7 @@ from services.adapters.clock import now_ms
 from services.adapters.kafka import partition_for
 from services.adapters.settings import Settings
 from services.adapters.topics import TopicName, topic
+from services.aggregator.changelog import Message, Messages
 from services.aggregator.replay import Audit, replay
 from services.aggregator.settings import AggregatorSettings
 from services.core.events import from_ms
@@ -26,8 +27,8 @@ from tests.integration.enforcing import PARTITIONS, SlowAggregator, slow_aggrega
 
 PARTITION = partition_for("acme", PARTITIONS)
 REQUESTS = 12
-OUTCOMES = 2 + REQUESTS + 1
-"""Alerts at 50% and 75%, a charge for each request, and one rejection."""
+OUTCOMES = 2 + REQUESTS + 1 + 1
+"""Alerts at 50% and 75%, a charge for each request, one rejection, and the policy in the audit log."""
 
 
 @pytest.fixture
@@ -43,11 +44,29 @@ async def aggregator(broker: str, prefix: str, tmp_path: Path) -> AsyncIterator[
         yield found
 
 
-async def request(aggregator: SlowAggregator, name: str, cost_usd: str) -> None:
-    """One request of acme, applied in a transaction of its own."""
+async def append(aggregator: SlowAggregator, name: str, cost_usd: str) -> None:
+    """One request of acme, in the ledger and not applied yet."""
     data = {"organization": "acme", "gen_ai.request.model": "gpt-4o", "cost_usd": cost_usd}
     await aggregator.append("acme", "spendgate.usage.recorded.v1", name, data)
+
+
+async def request(aggregator: SlowAggregator, name: str, cost_usd: str) -> None:
+    """One request of acme, applied in a transaction of its own."""
+    await append(aggregator, name, cost_usd)
     await aggregator.advance()
+
+
+def forged(messages: Messages, name: TopicName, before: bytes, after: bytes) -> Messages:
+    """What a transaction would write, with something else in one topic."""
+    found: list[Message] = [(key, (value or b"").replace(before, after)) for key, value in messages[name]]
+    assert found != messages[name], "nothing was forged"
+    return {**messages, name: found}
+
+
+async def publish_all(aggregator: SlowAggregator, messages: Messages) -> None:
+    """Write all messages of a transaction, topic by topic."""
+    for name in messages:
+        await aggregator.write(name, PARTITION, messages)
 
 
 async def publish(aggregator: SlowAggregator, name: TopicName, *values: bytes) -> None:
@@ -88,38 +107,34 @@ async def test_a_charge_that_was_published_twice_is_found(aggregator: SlowAggreg
     assert (difference.table, difference.replayed) == ("charges", None)
 
 
-async def test_a_charge_that_says_something_else_is_found_and_the_rest_is_compared(
-    broker: str, prefix: str, tmp_path: Path
-) -> None:
-    keys_file, _ = with_keys(tmp_path)
-    settings = AggregatorSettings(kafka=broker, topic_prefix=prefix, keys_file=keys_file)
-    async with slow_aggregator(settings) as aggregator:
-        data = {"organization": "acme", "gen_ai.request.model": "gpt-4o", "cost_usd": "2"}
-        await aggregator.append("acme", "spendgate.usage.recorded.v1", "e1", data)
-        (messages,) = (await aggregator.fold_only()).values()
-        messages["charges"] = [(key, (value or b"").replace(b"2000000000", b"1")) for key, value in messages["charges"]]
-        for name in messages:
-            await aggregator.write(name, PARTITION, messages)
-        await request(aggregator, "e2", "2")
-        found = await audit(settings)
+async def test_a_charge_that_says_something_else_is_found_and_the_rest_is_compared(aggregator: SlowAggregator) -> None:
+    await append(aggregator, "forged", "0.5")
+    (messages,) = (await aggregator.fold_only()).values()
+    await publish_all(aggregator, forged(messages, "charges", b"500000000", b"1"))
+    await request(aggregator, "e-last", "0.5")
+    found = await audit(aggregator.settings)
     (difference,) = found.differences
     sides = [json.loads(side or b"")["data"]["cost_nanousd"] for side in (difference.recorded, difference.replayed)]
-    assert (difference.table, sides, found.events) == ("charges", [1, 2_000_000_000], 2)
+    assert (difference.table, sides, found.events) == ("charges", [1, 500_000_000], OUTCOMES + 2)
 
 
-async def test_an_alert_that_was_never_published_is_found(broker: str, prefix: str, tmp_path: Path) -> None:
-    keys_file, _ = with_keys(tmp_path)
-    settings = AggregatorSettings(kafka=broker, topic_prefix=prefix, keys_file=keys_file)
-    async with slow_aggregator(settings) as aggregator:
-        await aggregator.policy("acme", {"name": "month", "limit_usd": "10", "window": "month"})
-        data = {"organization": "acme", "gen_ai.request.model": "gpt-4o", "cost_usd": "6"}
-        await aggregator.append("acme", "spendgate.usage.recorded.v1", "e1", data)
-        (messages,) = (await aggregator.fold_only()).values()
-        assert messages.pop("alerts")
-        for name in messages:
-            await aggregator.write(name, PARTITION, messages)
-        found = await audit(settings)
-    assert [(difference.table, difference.recorded) for difference in found.differences] == [("alerts", None)]
+async def test_an_audit_entry_that_names_somebody_else_is_found(aggregator: SlowAggregator) -> None:
+    data = {"organization": "acme", "version": 2, "policy": {"organization": "acme", "budgets": []}, "by": "ada"}
+    await aggregator.append("acme", "spendgate.policy.changed.v1", "acme-2", data)
+    (messages,) = (await aggregator.fold_only()).values()
+    await publish_all(aggregator, forged(messages, "audit", b'"ada"', b'"eve"'))
+    (difference,) = (await audit(aggregator.settings)).differences
+    sides = [json.loads(side or b"")["data"]["by"] for side in (difference.recorded, difference.replayed)]
+    assert (difference.table, sides) == ("audit", ["eve", "ada"])
+
+
+async def test_an_alert_that_was_never_published_is_found(aggregator: SlowAggregator) -> None:
+    await append(aggregator, "over", "3")
+    (messages,) = (await aggregator.fold_only()).values()
+    assert messages.pop("alerts")
+    await publish_all(aggregator, messages)
+    (difference,) = (await audit(aggregator.settings)).differences
+    assert (difference.table, difference.recorded) == ("alerts", None)
 
 
 async def test_what_is_no_record_of_events_is_found(aggregator: SlowAggregator) -> None:

@@ -33,7 +33,8 @@ def audit(data: options.Data = None) -> None:
     """Check that nothing is missing or doubled anywhere. Do it while no usage arrives. Exit code 0: all exact.
 
     Charges in ClickHouse are gapless and equal their roll-ups; balances equal both; folding the whole ledger anew gives
-    the recorded balances, policies and limits, and every charge, alert and rejection that was published, byte for byte.
+    the recorded balances, policies and limits, and every charge, alert, rejection and audit entry that was published,
+    byte for byte.
     """
     connection = options.connection_of(data)
     wrong = options.run(_audit(connection), connection)
