@@ -28,7 +28,7 @@ from services.cli.past_views import PastStatus
 from services.core.events import from_ms
 from services.enforcer.answers import Status
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 
 ROOT = Path(__file__).parents[2]
 SCOPE = "org:acme/project:search"
@@ -196,6 +196,17 @@ async def assert_policies(history: History) -> None:
     assert "had no policy as of" in error
 
 
+async def assert_the_present_is_asked_too(history: History) -> None:
+    asking = ("check", "gpt-4o", "--project", "search", "--input-tokens", "0", "--max-output-tokens")
+    denied, _ = await history.run(*asking, str(FITS_AFTER_THE_BOOST), "--tag", "feature=chat", code=1)
+    for part in ("denied", "budget exceeded", "a dry run", "policy version 2", "tag feature chat"):
+        assert part in denied, denied
+    allowed, _ = await history.run(*asking, "100", "--json")
+    assert json.loads(allowed)["action"] == "allow"
+    now = json.loads((await history.run("status", SCOPE, "-f", "json"))[0])
+    assert (now["status"]["policy_version"], now["outlook"]) == (2, None)
+
+
 async def assert_refusals(history: History) -> None:
     partition, offset = map(int, history.told["usage"].place.split(":"))
     for at, said in (
@@ -225,6 +236,7 @@ async def test_what_is_said_of_then_is_what_was_said_then(tmp_path: Path) -> Non
             await assert_as_told(history)
             await assert_policies(history)
             await assert_refusals(history)
+            await assert_the_present_is_asked_too(history)
             told, _ = await history.run("status", SCOPE, "--at", history.told["a boost"].at)
             for part in ("policy version 1", "search", "$9.0000", "outlook", "shares of enforcers"):
                 assert part in told, told
