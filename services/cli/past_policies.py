@@ -6,9 +6,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final
 
+from aiokafka import TopicPartition
+
 from services.adapters.settings import Settings
+from services.adapters.topics import topic
 from services.aggregator.errors import LedgerMissing
-from services.aggregator.replay import last_offset, read_ledger
+from services.aggregator.image import reading
+from services.aggregator.replay import read_ledger
 from services.cli.errors import CliError
 from services.core.effects import PolicyEntry
 from services.core.events import BoostGranted, PolicyChanged
@@ -28,7 +32,7 @@ async def past_policies(settings: Settings, partition: int) -> AsyncGenerator[Po
     """
     state, clock_ms = LedgerState(partition, PriceBook.bundled()), 0
     try:
-        async with aclosing(read_ledger(settings, partition, await last_offset(settings, partition))) as batches:
+        async with aclosing(read_ledger(settings, partition, await _last(settings, partition))) as batches:
             async for batch in batches:
                 for record in batch:
                     clock_ms = max(clock_ms, record.appended_at_ms)
@@ -43,3 +47,10 @@ def _apply(state: LedgerState, record: Record, clock_ms: int) -> list[PolicyEntr
     """What a record changes, at the time that the ledger's clock showed: records between were left out."""
     timed = Record(record.partition, record.offset, clock_ms, record.value)
     return list(fold(state, timed).policies.values())
+
+
+async def _last(settings: Settings, partition: int) -> int:
+    source = TopicPartition(topic(settings, "ledger"), partition)
+    async with reading(settings, source) as consumer:
+        ends: dict[TopicPartition, int] = await consumer.end_offsets([source])
+        return ends[source] - 1

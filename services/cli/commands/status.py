@@ -132,7 +132,10 @@ def budgets_table(status: Status, *, bars: bool) -> Table:
 
 def shares_table(shares: Sequence[PastShare]) -> Table:
     """A line for each enforcer and window."""
-    made = table("shares of enforcers", ("window", "enforcer", ">could still spend"))
+    columns = ("window", "enforcer", ">could still spend")
+    made = table(
+        "shares of enforcers", columns, caption="with what was reserved for requests in flight: no ledger says"
+    )
     for share in shares:
         made.add_row(share.window, share.enforcer, _usd(share.outstanding_usd))
     return made
