@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -14,6 +13,7 @@ from rich.table import Table
 from services.adapters.keys import Role
 from services.cli import options
 from services.cli.api import AWAY, Refused, open_api
+from services.cli.commands.foreseen import Format
 from services.cli.connection import Connection
 from services.cli.errors import CliError
 from services.cli.outlook_tables import outlook_table
@@ -27,13 +27,6 @@ from services.core.scope import ScopeError, parse_scope, scope_key
 from services.enforcer.answers import Status, WindowStatus
 
 ROOM_FOR_BARS = 100
-
-
-class Format(StrEnum):
-    """How to write it."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 class Present(Struct, frozen=True, kw_only=True):
@@ -52,7 +45,7 @@ Scope = Annotated[
 def status(
     scope: Scope = None,
     at: At = None,
-    format_: Annotated[Format, typer.Option("--format", "-f", help="How to write it.")] = Format.TABLE,
+    format_: Format = "table",
     verbose: Verbose = False,
     organization: options.Organization = None,
     data: options.Data = None,
@@ -72,7 +65,7 @@ def status(
         _print_past(status_then(_read(connection, wanted, at, verbose=verbose), wanted), format_)
         return
     found, expected = options.run(_ask(connection, wanted), connection)
-    if format_ is Format.JSON:
+    if format_ == "json":
         _print_json(Present(status=found, outlook=None if isinstance(expected, str) else expected))
         return
     print_status(found)
@@ -133,9 +126,7 @@ def budgets_table(status: Status, *, bars: bool) -> Table:
 def shares_table(shares: Sequence[PastShare]) -> Table:
     """A line for each enforcer and window."""
     columns = ("window", "enforcer", ">could still spend")
-    made = table(
-        "shares of enforcers", columns, caption="with what was reserved for requests in flight: no ledger says"
-    )
+    made = table("shares of enforcers", columns, caption="reservations of requests in flight are part of them")
     for share in shares:
         made.add_row(share.window, share.enforcer, _usd(share.outstanding_usd))
     return made
@@ -146,8 +137,8 @@ def _read(connection: Connection, scope: str, at: str, *, verbose: bool) -> Past
     return options.run(reading, connection)
 
 
-def _print_past(found: PastStatus, format_: Format) -> None:
-    if format_ is Format.JSON:
+def _print_past(found: PastStatus, format_: str) -> None:
+    if format_ == "json":
         _print_json(found)
         return
     print_status(found.status)
