@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import uvloop
@@ -49,6 +49,7 @@ Organization = Annotated[
         "--org", "-o", envvar="SPENDGATE_ORGANIZATION", help="The organization; not needed if there is only one."
     ),
 ]
+Format = Annotated[Literal["table", "json"], typer.Option("--format", "-f", help="How to print it.")]
 
 
 def run(command: Coroutine[Any, Any, T], connection: Connection) -> T:

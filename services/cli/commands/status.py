@@ -13,7 +13,6 @@ from rich.table import Table
 from services.adapters.keys import Role
 from services.cli import options
 from services.cli.api import AWAY, Refused, open_api
-from services.cli.commands.foreseen import Format
 from services.cli.connection import Connection
 from services.cli.errors import CliError
 from services.cli.outlook_tables import outlook_table
@@ -45,7 +44,7 @@ Scope = Annotated[
 def status(
     scope: Scope = None,
     at: At = None,
-    format_: Format = "table",
+    format_: options.Format = "table",
     verbose: Verbose = False,
     organization: options.Organization = None,
     data: options.Data = None,
@@ -137,7 +136,7 @@ def _read(connection: Connection, scope: str, at: str, *, verbose: bool) -> Past
     return options.run(reading, connection)
 
 
-def _print_past(found: PastStatus, format_: str) -> None:
+def _print_past(found: PastStatus, format_: options.Format) -> None:
     if format_ == "json":
         _print_json(found)
         return
