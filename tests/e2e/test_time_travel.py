@@ -28,7 +28,7 @@ from services.cli.past_views import PastStatus
 from services.core.events import from_ms
 from services.enforcer.answers import Status
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 ROOT = Path(__file__).parents[2]
 SCOPE = "org:acme/project:search"
