@@ -119,7 +119,7 @@ class Budget(Part):
 
     `fallback` maps a model to the one that is tried instead, step by step: from this budget's tier `fallback_at` on,
     and before any budget denies. A budget that only monitors offers none. `on_unknown` decides when an enforcer cannot
-    learn in time whether there is room.
+    learn in time whether there is room. `owner`: who answers for it, a person or a team.
     """
 
     name: Identifier
@@ -140,6 +140,7 @@ class Budget(Part):
     fallback: Annotated[dict[Name, Name], Field(max_length=FALLBACKS_MAX)] = {}
     fallback_at: Literal["soft", "throttle", "hard"] = "throttle"
     schedule: Annotated[tuple[ScheduleRule, ...], Field(max_length=64)] = ()
+    owner: Name | None = None
 
     @property
     def alert_points(self) -> tuple[int, ...]:

@@ -17,11 +17,14 @@ from services.cli.errors import CliError
 from services.core.effects import PolicyEntry
 from services.core.events import BoostGranted, PolicyChanged
 from services.core.fold import fold
+from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReviewed
 from services.core.pricing import PriceBook
 from services.core.record import Record
 from services.core.state import LedgerState
 
-_CHANGES: Final = tuple(str(event.__struct_config__.tag).encode() for event in (PolicyChanged, BoostGranted))
+_EVENTS = (PolicyChanged, BoostGranted, PolicyProposed, BoostRequested, ProposalReviewed)
+_CHANGES: Final = tuple(str(event.__struct_config__.tag).encode() for event in _EVENTS)
+"""The types of events from which it follows which policy is in force: what is approved was proposed before."""
 
 
 async def past_policies(settings: Settings, partition: int) -> AsyncGenerator[PolicyEntry, None]:
@@ -30,23 +33,33 @@ async def past_policies(settings: Settings, partition: int) -> AsyncGenerator[Po
     Reads the partition from its beginning, and folds what may change a policy. Raises CliError when the beginning is
     no longer kept, and aiokafka's `KafkaError`.
     """
-    state, clock_ms = LedgerState(partition, PriceBook.bundled()), 0
+    past = PastPolicies(partition)
     try:
         async with aclosing(read_ledger(settings, partition, await _last(settings, partition))) as batches:
             async for batch in batches:
                 for record in batch:
-                    clock_ms = max(clock_ms, record.appended_at_ms)
-                    if any(change in record.value for change in _CHANGES):
-                        for entry in _apply(state, record, clock_ms):
-                            yield entry
+                    for entry in past.take(record):
+                        yield entry
     except LedgerMissing as error:
         raise CliError(f"the policy of that time cannot be read: {error}") from error
 
 
-def _apply(state: LedgerState, record: Record, clock_ms: int) -> list[PolicyEntry]:
-    """What a record changes, at the time that the ledger's clock showed: records between were left out."""
-    timed = Record(record.partition, record.offset, clock_ms, record.value)
-    return list(fold(state, timed).policies.values())
+class PastPolicies:
+    """Folds of one partition only the records that may change a policy, at the time of the ledger's clock."""
+
+    def __init__(self, partition: int) -> None:
+        self._state = LedgerState(partition, PriceBook.bundled())
+        self._clock_ms = 0
+
+    def take(self, record: Record) -> list[PolicyEntry]:
+        """The entries whose policy or boosts the next record of the partition changes."""
+        self._clock_ms = max(self._clock_ms, record.appended_at_ms)
+        if not any(change in record.value for change in _CHANGES):
+            return []
+        timed = Record(record.partition, record.offset, self._clock_ms, record.value)
+        entries = fold(self._state, timed).policies.values()
+        # A proposal changes what is said of a policy, not the policy.
+        return [entry for entry in entries if entry.offset == record.offset]
 
 
 async def _last(settings: Settings, partition: int) -> int:

@@ -12,8 +12,12 @@ from services.core.events import (
     UsageCorrected,
     UsageRecorded,
 )
+from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReviewed
 
-Counted = UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted
+Governed = PolicyProposed | BoostRequested | ProposalReviewed
+"""What people say of changes that need a second person."""
+
+Counted = UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted | Governed
 """Events that count once, however often they are sent."""
 
 LedgerEvent = Counted | AllowanceClaimed | EnforcerAlive | EnforcerForgotten

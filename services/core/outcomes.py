@@ -82,7 +82,19 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     expected_on: date | None = None
 
 
-AuditAction = Literal["policy.applied", "boost.granted", "enforcer.forgotten", "usage.corrected"]
+AuditAction = Literal[
+    "policy.applied",
+    "policy.proposed",
+    "boost.granted",
+    "boost.requested",
+    "proposal.approved",
+    "proposal.rejected",
+    "proposal.withdrawn",
+    "proposal.expired",
+    "proposal.superseded",
+    "enforcer.forgotten",
+    "usage.corrected",
+]
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

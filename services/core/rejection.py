@@ -21,6 +21,10 @@ class Reason(StrEnum):
     STALE_POLICY = "stale_policy"
     UNKNOWN_BUDGET = "unknown_budget"
     INVALID_BALANCE = "invalid_balance"
+    REVIEW_REQUIRED = "review_required"
+    STALE_PROPOSAL = "stale_proposal"
+    SAME_PERSON = "same_person"
+    TOO_MANY_PROPOSALS = "too_many_proposals"
 
 
 class Refused(Exception):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from schemas.events import UsageCorrected, UsageRecorded
+from schemas.governance import ReviewRequest
 from schemas.policy import Policy
 from schemas.steering import BoostRequest, FarewellRequest
 from services.adapters.openapi import answer, components, document, ref, refusals
-from services.ingest.changes import PolicyRequest
+from services.ingest.changes import PolicyRequest, ProposalRequest
 from services.ingest.formats import BATCH, JSON, LINES, ONE
+from services.ingest.proposal_openapi import BOOST, KEY_ID, PROPOSAL, PROPOSALS, proposal_paths
 
 DESCRIPTION = """The door for usage events, policies and boosts.
 
@@ -80,6 +84,7 @@ CHANGED = {
         "organization": {"type": "string"},
         "version": {"type": "integer", "minimum": 1},
         "budget": {"type": "string"},
+        "proposal": {"type": "string", "description": "The proposal that was opened or decided."},
         "notes": {
             "type": "array",
             "items": {"type": "string"},
@@ -95,7 +100,6 @@ FORGOTTEN = {
     "required": ["enforcer", "durability", "positions"],
     "properties": {"enforcer": {"type": "string"}, "durability": DURABILITY, "positions": POSITIONS},
 }
-KEY_ID = {"type": ["string", "null"], "description": "The API key behind it; `by` is what its holder wrote."}
 POLICY_IN_FORCE = {
     "type": "object",
     "required": ["organization", "version", "policy", "by", "reason", "offset", "boosts"],
@@ -106,37 +110,30 @@ POLICY_IN_FORCE = {
         "by": {"type": "string"},
         "key_id": KEY_ID,
         "reason": {"type": "string"},
+        "approved_by": {"type": ["string", "null"], "description": "The second person, if there was one."},
         "offset": {"type": "integer", "description": "The ledger offset that changed it last."},
-        "boosts": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["budget", "amount_usd", "until_ms", "by"],
-                "properties": {
-                    "budget": {"type": "string"},
-                    "amount_usd": {"type": "string"},
-                    "until_ms": {"type": "integer"},
-                    "by": {"type": "string"},
-                    "key_id": KEY_ID,
-                    "reason": {"type": "string"},
-                },
-            },
-        },
+        "latest_offset": {"type": "integer", "description": "The same, open proposals included."},
+        "boosts": {"type": "array", "items": ref("Boost")},
+        "proposals": {"type": "array", "items": ref("Proposal")},
     },
 }
 
 
 def openapi() -> dict[str, Any]:
     """The document, as `/openapi.json` serves it."""
-    schemas = components([UsageRecorded, UsageCorrected, Policy, BoostRequest, PolicyRequest, FarewellRequest])
+    bodies: list[type[BaseModel]] = [PolicyRequest, BoostRequest, ProposalRequest, ReviewRequest, FarewellRequest]
+    schemas = components([UsageRecorded, UsageCorrected, Policy, *bodies])
     schemas["PolicyRequest"]["properties"]["policy"] = ref("Policy")
+    schemas["ProposalRequest"] |= {"oneOf": [{"required": ["policy"]}, {"required": ["boost"]}]}
+    schemas["ProposalRequest"]["properties"] |= {"policy": ref("Policy"), "boost": ref("WantedBoost")}
     schemas |= {"Event": _event(), "Fates": FATES, "Changed": CHANGED, "PolicyInForce": POLICY_IN_FORCE}
-    schemas["Forgotten"] = FORGOTTEN
+    schemas |= {"Forgotten": FORGOTTEN, "Boost": BOOST, "Proposal": PROPOSAL, "Proposals": PROPOSALS}
     paths = {
         "/v1/events": {"post": _post_events()},
         "/v1/policies": {"post": _post_policy()},
         "/v1/policies/{organization}": {"get": _get_policy()},
         "/v1/boosts": {"post": _post_boost()},
+        **proposal_paths(),
         "/v1/enforcers/forget": {"post": _forget_enforcer()},
     }
     return document(title="Spendgate ingest", description=DESCRIPTION, paths=paths, schemas=schemas)
