@@ -15,6 +15,7 @@ from rich.text import Text
 
 from services.cli.commands import (
     audit,
+    check,
     decisions,
     demo,
     enforcer,
@@ -87,7 +88,8 @@ _add(up.up, RUN, "up --data ./data --port ingest=8081 --port enforcer=8082")
 _add(env.env, RUN, "env --role viewer")
 _add(demo.demo, RUN, "demo --within 30 --seed 7")
 _add(replay.replay, RUN, "replay requests.csv.gz --model gpt-4o-mini --input-column prompt_len --within 60")
-_add(status.status, LOOK, "status org:acme/project:assistant")
+_add(status.status, LOOK, "status org:acme/project:assistant --at 2026-11-24T13:00")
+_add(check.check, LOOK, "check gpt-4o --user alice --input-tokens 1200 --max-output-tokens 400 --at 2:17")
 _add(top.top, LOOK, "top --window hour")
 _add_group(
     report.report,

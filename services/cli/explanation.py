@@ -12,6 +12,7 @@ from rich.text import Text
 from services.cli.render import bar, percent, short_scope, table
 from services.core.decide import Action
 from services.core.decision import BudgetLine, Decision
+from services.core.scope import scope_key
 
 WIDE = 120
 BINDING = "▶"
@@ -97,6 +98,9 @@ def _knowledge(decision: Decision) -> Iterator[tuple[str, str]]:
     known = "nothing of the ledger" if decision.ledger.offset < 0 else _position(decision)
     alive = "" if decision.enforcers == 1 else f", {decision.enforcers} enforcers alive"
     yield "went by", f"{policy}, prices {decision.price_version}, {known}{alive}"
+    if decision.ledger.offset >= 0:
+        scope, place = scope_key({"org": decision.organization}), decision.ledger
+        yield "more of then", f"spendgate status {scope} --at {place.partition}:{place.offset}"
     if decision.lease_over:
         yield "lease", "over: it had not heard of the ledger for too long to spend its shares"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
 import uvloop
@@ -54,6 +54,7 @@ Organization = Annotated[
     ),
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-w", help="Write to this file instead of printing.")]
+Format = Annotated[Literal["table", "json"], typer.Option("--format", "-f", help="How to print it.")]
 
 
 def run(command: Coroutine[Any, Any, T], connection: Connection) -> T:

@@ -34,6 +34,7 @@ COMMANDS = [
     "policy rollback",
     "policy log",
     "status",
+    "check",
     "top",
     "report",
     "report weekly",

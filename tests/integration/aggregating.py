@@ -244,7 +244,7 @@ async def committed_charges(settings: AggregatorSettings) -> dict[int, list[Char
 
 
 @asynccontextmanager
-async def ledger_producer(settings: AggregatorSettings) -> AsyncIterator[AIOKafkaProducer]:
+async def ledger_producer(settings: Settings) -> AsyncIterator[AIOKafkaProducer]:
     """A producer as ingest has one: idempotent, so the ledger has neither gaps nor doubles."""
     producer = AIOKafkaProducer(bootstrap_servers=settings.kafka, enable_idempotence=True, linger_ms=2)
     await producer.start()

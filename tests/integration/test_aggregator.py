@@ -47,11 +47,12 @@ def settings(broker: str, prefix: str, tmp_path: Path) -> AggregatorSettings:
 
 
 async def assert_all_exact(settings: AggregatorSettings, image: Image, load: Load) -> None:
-    """Balances, charges, and the ledger replayed into an empty state."""
+    """Balances, charges, and the ledger replayed into an empty state: with all that was published, byte for byte."""
     assert_exact(image, load)
     assert_charges_exact(await committed_charges(settings), load)
     audit = await replay(settings, PriceBook.bundled())
     assert audit.values > 0
+    assert audit.events >= load.events, "a charge for each, at least"
     assert list(audit.differences) == []
 
 

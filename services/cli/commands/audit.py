@@ -33,7 +33,8 @@ def audit(data: options.Data = None) -> None:
     """Check that nothing is missing or doubled anywhere. Do it while no usage arrives. Exit code 0: all exact.
 
     Charges in ClickHouse are gapless and equal their roll-ups; balances equal both; folding the whole ledger anew gives
-    the recorded balances and audit entries, byte for byte.
+    the recorded balances, policies and limits, and every charge, alert, rejection and audit entry that was published,
+    byte for byte.
     """
     connection = options.connection_of(data)
     wrong = options.run(_audit(connection), connection)
@@ -100,6 +101,7 @@ async def _replay_check(settings: Settings) -> Check:
         raise CliError(str(error)) from error
     except (TopicsError, KafkaError) as error:
         raise Unreachable(f"Kafka: {error}", advice="check SPENDGATE_KAFKA and SPENDGATE_TOPIC_PREFIX") from error
-    text = f"{found.records:,} records give {found.values:,} values, {len(found.differences):,} differ"
+    given = f"{found.values:,} values and {found.events:,} published events"
+    text = f"{found.records:,} records give {given}, {len(found.differences):,} differ"
     shown = "".join(f"\n{difference}" for difference in found.differences[:DIFFERENCES_SHOWN])
     return Check("the ledger, folded anew", not found.differences, text + shown)

@@ -21,14 +21,13 @@ Rows = Sequence[dict[str, Any]]
 Limit = Annotated[int, typer.Option(min=1, max=1_000, help="How many at most.")]
 Since = Annotated[str | None, typer.Option(help="From this instant, with its offset; default: 31 days ago.")]
 Scope = Annotated[str | None, typer.Option(help="Only this scope, such as org:acme/project:search.")]
-Format = Annotated[Literal["table", "json"], typer.Option("--format", "-f", help="How to print it.")]
 
 
 def forecast_show(
     scope: Scope = None,
     window: Annotated[str, typer.Option(help="Windows of this kind, or this one, as month:2026-11.")] = "month",
     limit: Limit = 20,
-    format_: Format = "table",
+    format_: options.Format = "table",
     organization: options.Organization = None,
     data: options.Data = None,
     console_url: options.ConsoleUrl = None,
@@ -47,7 +46,7 @@ def alerts(
     ] = None,
     since: Since = None,
     limit: Limit = 20,
-    format_: Format = "table",
+    format_: options.Format = "table",
     organization: options.Organization = None,
     data: options.Data = None,
     console_url: options.ConsoleUrl = None,
@@ -63,7 +62,7 @@ def anomalies(
     scope: Scope = None,
     since: Since = None,
     limit: Limit = 20,
-    format_: Format = "table",
+    format_: options.Format = "table",
     organization: options.Organization = None,
     data: options.Data = None,
     console_url: options.ConsoleUrl = None,

@@ -15,9 +15,11 @@ from services.cli import options
 from services.cli.api import Api, Refused, open_api
 from services.cli.connection import Connection
 from services.cli.errors import CliError
+from services.cli.past import At, Verbose, entry_of, mark_of, read_past, told_mark
 from services.cli.policies import Change, changes, written
 from services.cli.render import console, table
 from services.core.effects import PolicyEntry
+from services.core.events import from_ms
 from services.core.unenforced import unenforced
 
 app = typer.Typer(no_args_is_help=True, help="Show, compare and apply the policy of an organization.")
@@ -27,20 +29,26 @@ File = Annotated[Path, typer.Argument(help="A policy as YAML, such as examples/p
 
 @app.command("show", epilog="Example:  spendgate policy show --org acme > acme.yaml")
 def show(
+    at: At = None,
+    verbose: Verbose = False,
     organization: options.Organization = None,
     data: options.Data = None,
     ingest_url: options.IngestUrl = None,
     token: options.Token = None,
 ) -> None:
-    """Print the policy in force as YAML, ready to be edited and applied again."""
+    """Print the policy in force as YAML, ready to be edited and applied again; with --at, the one in force then."""
     connection = options.connection_of(data, ingest_url, None, token)
     name = options.need_organization(organization, connection)
-    entry = options.run(_in_force(connection, name), connection)
+    if at is None:
+        entry, when = options.run(_in_force(connection, name), connection), ""
+    else:
+        past = options.run(read_past(connection, name, mark_of(at), verbose=verbose), connection)
+        entry, when = entry_of(past, name), told_mark(past)
     if entry is None:
-        raise CliError(f"{name} has no policy", advice="apply one: `spendgate policy apply FILE`")
-    text = f"# version {entry.version}, applied by {entry.by}{': ' + entry.reason if entry.reason else ''}\n"
+        had = f"had no policy {when}" if when else "has no policy"
+        raise CliError(f"{name} {had}", advice="apply one: `spendgate policy apply FILE`")
     out = console()
-    yaml_text = text + written(parse_policy(entry.policy))
+    yaml_text = _header(entry, when) + written(parse_policy(entry.policy))
     if out.is_terminal:
         out.print(Syntax(yaml_text, "yaml", background_color="default"))
     else:
@@ -135,6 +143,19 @@ def print_notes(notes: list[str]) -> None:
     """What the policy asks for in vain, for now."""
     for note in notes:
         console().print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
+
+
+def _header(entry: PolicyEntry, when: str) -> str:
+    """Comments that say which policy it is; of a past one, also which boosts it had been granted."""
+    lines = [f"version {entry.version}, applied by {entry.by}{': ' + entry.reason if entry.reason else ''}"]
+    if when:
+        lines.append(when)
+        lines += [
+            f"boost of {boost.budget}: ${boost.amount_usd} until {from_ms(boost.until_ms):%Y-%m-%d %H:%M:%S} UTC, "
+            f"by {boost.by}{': ' + boost.reason if boost.reason else ''}"
+            for boost in entry.boosts
+        ]
+    return "".join(f"# {line}\n" for line in lines)
 
 
 async def _in_force(connection: Connection, organization: str) -> PolicyEntry | None:

@@ -1,10 +1,13 @@
-"""`spendgate status`: what a scope has spent and may still spend, as an enforcer sees it."""
+"""`spendgate status`: what a scope has spent and may still spend, as an enforcer sees it, now or as of then."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
+import msgspec
 import typer
+from msgspec import Struct
 from rich.table import Table
 
 from services.adapters.keys import Role
@@ -13,13 +16,24 @@ from services.cli.api import AWAY, Refused, open_api
 from services.cli.connection import Connection
 from services.cli.errors import CliError
 from services.cli.outlook_tables import outlook_table
+from services.cli.past import At, Verbose, mark_of, read_past
+from services.cli.past_views import PastShare, PastStatus, status_then
 from services.cli.render import bar, console, dollars, percent, table
 from services.console.status import ScopeOutlook
+from services.core.as_of import Past
 from services.core.money import parse_usd
 from services.core.scope import ScopeError, parse_scope, scope_key
 from services.enforcer.answers import Status, WindowStatus
 
 ROOM_FOR_BARS = 100
+
+
+class Present(Struct, frozen=True, kw_only=True):
+    """A scope as it stands; `outlook` is null where no console says anything."""
+
+    status: Status
+    outlook: ScopeOutlook | None
+
 
 Scope = Annotated[
     str | None,
@@ -29,6 +43,9 @@ Scope = Annotated[
 
 def status(
     scope: Scope = None,
+    at: At = None,
+    format_: options.Format = "table",
+    verbose: Verbose = False,
     organization: options.Organization = None,
     data: options.Data = None,
     enforcer_url: options.EnforcerUrl = None,
@@ -38,10 +55,18 @@ def status(
     """Show what a scope has spent in each window, what is reserved, the budgets on it, and where they are going.
 
     What is spent and reserved is an enforcer's word; what is to be expected is the console's, where there is one.
+
+    With --at, it is the ledger's word: balances, policy, limits, and the shares that enforcers held, as they were then.
     """
     connection = options.connection_of(data, None, enforcer_url, token, console_url=console_url, role=Role.VIEWER)
     wanted = canonical(scope) if scope else scope_key({"org": options.need_organization(organization, connection)})
+    if at is not None:
+        _print_past(status_then(_read(connection, wanted, at, verbose=verbose), wanted), format_)
+        return
     found, expected = options.run(_ask(connection, wanted), connection)
+    if format_ == "json":
+        _print_json(Present(status=found, outlook=None if isinstance(expected, str) else expected))
+        return
     print_status(found)
     if isinstance(expected, str):
         console().print(f"nothing is known of what to expect: {expected}", style="dim")
@@ -95,6 +120,36 @@ def budgets_table(status: Status, *, bars: bool) -> Table:
             bar_cell = (bar(share),) if bars else ()
             made.add_row(budget.budget, kind, limit, remaining, *bar_cell, percent(share), budget.tier)
     return made
+
+
+def shares_table(shares: Sequence[PastShare]) -> Table:
+    """A line for each enforcer and window."""
+    columns = ("window", "enforcer", ">could still spend")
+    made = table("shares of enforcers", columns, caption="reservations of requests in flight are part of them")
+    for share in shares:
+        made.add_row(share.window, share.enforcer, _usd(share.outstanding_usd))
+    return made
+
+
+def _read(connection: Connection, scope: str, at: str, *, verbose: bool) -> Past:
+    reading = read_past(connection, parse_scope(scope)["org"], mark_of(at), verbose=verbose)
+    return options.run(reading, connection)
+
+
+def _print_past(found: PastStatus, format_: options.Format) -> None:
+    if format_ == "json":
+        _print_json(found)
+        return
+    print_status(found.status)
+    out = console()
+    if found.outlook.windows:
+        out.print(outlook_table(found.outlook))
+    if found.shares:
+        out.print(shares_table(found.shares))
+
+
+def _print_json(found: Struct) -> None:
+    typer.echo(msgspec.json.format(msgspec.json.encode(found)).decode())
 
 
 def _spent(window: WindowStatus) -> str:
