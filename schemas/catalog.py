@@ -50,7 +50,7 @@ _TYPES = (
     _type(events.UsageCorrected, "ledger", "ingest"),
     _type(events.PolicyChanged, "ledger", "ingest"),
     _type(events.BoostGranted, "ledger", "ingest"),
-    _type(events.AlertAcknowledged, "ledger", "ingest"),
+    _type(events.AlertAcknowledged, "ledger", "ingest", "notifier"),
     _type(events.AllowanceClaimed, "ledger", "enforcer"),
     _type(events.EnforcerAlive, "ledger", "enforcer"),
     _type(events.EnforcerForgotten, "ledger", "ingest"),
@@ -59,6 +59,7 @@ _TYPES = (
     _type(events.AlertRaised, "alerts", "aggregator", "forecaster"),
     _type(events.ForecastMade, "forecasts", "forecaster"),
     _type(events.AnomalyFound, "anomalies", "forecaster"),
+    _type(events.NotificationSent, "notifications", "notifier"),
     _type(events.UsageRejected, "rejected", "ingest", "aggregator"),
 )
 

@@ -7,6 +7,7 @@ from typing import Literal
 from schemas.decision import Decision
 from schemas.envelope import CloudEvent
 from schemas.foresight import Anomaly, Forecast
+from schemas.notification import Notification
 from schemas.outcomes import Alert, Charge, Rejection
 from schemas.spending import Correction, Expiry, Usage
 from schemas.steering import Acknowledgement, AllowanceClaim, Boost, Farewell, Heartbeat, PolicyChange
@@ -108,6 +109,13 @@ class AnomalyFound(CloudEvent):
 
     type: Literal["spendgate.anomaly.found.v1"]
     data: Anomaly
+
+
+class NotificationSent(CloudEvent):
+    """Somebody was told of an alert, or could not be."""
+
+    type: Literal["spendgate.notification.sent.v1"]
+    data: Notification
 
 
 class UsageRejected(CloudEvent):

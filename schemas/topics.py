@@ -10,7 +10,17 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 TopicName = Literal[
-    "ledger", "charges", "decisions", "alerts", "forecasts", "anomalies", "rejected", "balances", "policies", "seen"
+    "ledger",
+    "charges",
+    "decisions",
+    "alerts",
+    "forecasts",
+    "anomalies",
+    "notifications",
+    "rejected",
+    "balances",
+    "policies",
+    "seen",
 ]
 Service = Literal["ingest", "enforcer", "aggregator", "sink", "forecaster", "console", "notifier", "people"]
 

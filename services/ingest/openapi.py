@@ -80,11 +80,6 @@ CHANGED = {
         "organization": {"type": "string"},
         "version": {"type": "integer", "minimum": 1},
         "budget": {"type": "string"},
-        "notes": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Of a policy: each field in use that this release keeps and does not act on yet.",
-        },
         "applied": {"type": "boolean", "description": "Whether it is in force already."},
         "durability": DURABILITY,
         "positions": POSITIONS,

@@ -19,7 +19,6 @@ from services.adapters.web_errors import ApiError, json_response
 from services.core import events
 from services.core.effects import PolicyEntry
 from services.core.events import BoostGranted, PolicyChange, PolicyChanged, from_ms
-from services.core.unenforced import unenforced
 from services.ingest.changes import PolicyRequest, read_change
 from services.ingest.event_routes import append
 from services.ingest.policy_book import PolicyBook
@@ -67,7 +66,7 @@ class PolicyRoutes:
         entry = await self._outcome(policy.organization, receipt, version=version)
         if entry is not None and entry.offset < receipt.positions[0][1]:
             raise _conflict(entry.version, "another change took this version first")
-        facts = {"organization": policy.organization, "version": version, "notes": unenforced(policy)}
+        facts = {"organization": policy.organization, "version": version}
         return _changed(receipt, entry, **facts)
 
     async def boost(self, request: web.Request) -> web.Response:

@@ -18,6 +18,7 @@ from services.core import events as wire
 from services.core import outcomes
 from services.core.decision import DecisionMade
 from services.core.foresight_events import AnomalyFound, ForecastMade
+from services.core.notification_events import NotificationSent
 from tests.contracts.samples import EXAMPLES, InvalidSample, Json, invalid_events, read_json, valid_events
 
 STRUCTS: dict[str, type[wire.Event]] = {
@@ -37,6 +38,7 @@ STRUCTS: dict[str, type[wire.Event]] = {
         DecisionMade,
         ForecastMade,
         AnomalyFound,
+        NotificationSent,
     )
 }
 USAGE = "spendgate.usage.recorded.v1"
