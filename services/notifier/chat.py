@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import warnings
 from typing import Final
 
 import apprise
+from apprise.manager_plugins import NotificationManager
 
 from services.notifier.letter import Letter
 from services.notifier.taken import NotTaken, Outcome, Taken
@@ -30,6 +32,9 @@ class Chats:
         self._schemes, self._timeout_s = schemes, timeout_s
         # Its log lines hold the addresses, and these the keys.
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        with warnings.catch_warnings():  # of modules that its own imports use, on older Pythons
+            warnings.simplefilter("ignore", DeprecationWarning)
+            NotificationManager().load_modules()
 
     def takes(self, channel: str) -> bool:
         """Whether a channel is for this sender."""
@@ -37,7 +42,7 @@ class Chats:
 
     async def send(self, channel: str, letter: Letter) -> Outcome:
         """One attempt, in a thread. apprise tells only whether it worked."""
-        found = apprise.Apprise.instantiate(channel, suppress_exceptions=True)
+        found = await asyncio.to_thread(apprise.Apprise.instantiate, channel, suppress_exceptions=True)
         if not isinstance(found, apprise.NotifyBase):
             return NotTaken("the address is not complete: see https://appriseit.com for its kind", for_good=True)
         found.socket_connect_timeout = found.socket_read_timeout = self._timeout_s

@@ -13,8 +13,7 @@ from services.core.notifying.notice import RANK, Notice, Severity
 from services.core.schedule import BASIS_POINTS, ScheduleRule, factor_at
 
 ANY = "*"
-_QUARTER_HOUR_MS = 15 * 60_000
-_DAY_MS = 86_400_000
+MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +47,10 @@ class Contact:
         return self._end_of_quiet(-(-awake_ms // self.digest_ms) * self.digest_ms)
 
     def _end_of_quiet(self, at_ms: int) -> int:
-        if not self._is_quiet(at_ms):
-            return at_ms
-        # Clocks turn by quarters of an hour at the least, and quiet hours are written in minutes.
-        until_ms = at_ms - at_ms % _QUARTER_HOUR_MS
-        while self._is_quiet(until_ms) and until_ms - at_ms < 2 * _DAY_MS:
-            until_ms += _QUARTER_HOUR_MS
-        begin_ms = max(at_ms, until_ms - _QUARTER_HOUR_MS)
-        return next(
-            (
-                ms
-                for ms in range(begin_ms - begin_ms % 60_000, until_ms, 60_000)
-                if ms > at_ms and not self._is_quiet(ms)
-            ),
-            until_ms,
-        )
+        """The first whole minute, or this instant, that is not in quiet hours: they are written in minutes."""
+        while self._is_quiet(at_ms):
+            at_ms += MINUTE_MS - at_ms % MINUTE_MS
+        return at_ms
 
     def _is_quiet(self, at_ms: int) -> bool:
         return factor_at(self.quiet, at_ms, self.zone) != BASIS_POINTS
