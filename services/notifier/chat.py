@@ -8,7 +8,6 @@ import warnings
 from typing import Final
 
 import apprise
-from apprise.manager_plugins import NotificationManager
 
 from services.notifier.letter import Letter
 from services.notifier.taken import NotTaken, Outcome, Taken
@@ -34,7 +33,7 @@ class Chats:
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         with warnings.catch_warnings():  # of modules that its own imports use, on older Pythons
             warnings.simplefilter("ignore", DeprecationWarning)
-            NotificationManager().load_modules()
+            apprise.Apprise.instantiate(SLACK_WEBHOOK, suppress_exceptions=True)  # loads every kind
 
     def takes(self, channel: str) -> bool:
         """Whether a channel is for this sender."""

@@ -124,12 +124,12 @@ class Outbox:
         """Whether there is a plan for a notice."""
         return self._db.execute("SELECT 1 FROM notice WHERE id = ?", (notice_id,)).fetchone() is not None
 
-    def is_answered(self, organization: str, notice_id: str) -> bool:
-        """Whether somebody has acknowledged a notice; that may be known before the notice itself."""
+    def answered_by(self, organization: str, notice_id: str) -> str | None:
+        """Who has acknowledged a notice; that may be known before the notice itself."""
         found = self._db.execute(
-            "SELECT 1 FROM answer WHERE organization = ? AND notice = ?", (organization, notice_id)
-        )
-        return found.fetchone() is not None
+            "SELECT by FROM answer WHERE organization = ? AND notice = ?", (organization, notice_id)
+        ).fetchone()
+        return None if found is None else str(found[0])
 
     def plan(self, notice: Notice, deliveries: Sequence[Delivery]) -> None:
         """Keep a notice and its plan; one that is known keeps the plan it has."""

@@ -128,9 +128,11 @@ class Reading:
     def _plan(self, notice: Notice) -> list[int]:
         if self._outbox.knows(notice.id) or now_ms() - notice.raised_at_ms > self._within_ms:
             return []
-        answered = self._outbox.is_answered(notice.organization, notice.id)
-        deliveries = plan(notice, self._book.contacts(notice.organization), answered=answered)
+        deliveries = plan(notice, self._book.contacts(notice.organization))
         self._outbox.plan(notice, deliveries)
+        by = self._outbox.answered_by(notice.organization, notice.id)
+        if by is not None:
+            self._outbox.answer(notice.organization, notice.id, by, now_ms())
         return [len(deliveries)]
 
     def _events(self, name: TopicName, records: Sequence[Record]) -> Iterator[Notice | _Answer]:

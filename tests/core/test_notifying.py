@@ -83,11 +83,6 @@ def test_who_is_next_is_told_later_and_the_one_after_later_still() -> None:
     assert told({"escalate_after": "30m", "to": [BOSS, CHAT]}) == [(OPS, 0, 0), (BOSS, 1, 30), (CHAT, 2, 60)]
 
 
-def test_of_what_is_answered_nobody_further_is_told() -> None:
-    written = contacts({"budget": "all", "notify": [OPS], "escalate_after": "30m", "to": [BOSS]})
-    assert [each.channel for each in plan(notice(), written, answered=True)] == [OPS]
-
-
 @pytest.mark.parametrize(("severity", "heard"), [("info", 0), ("warning", 1), ("critical", 1)])
 def test_a_contact_hears_of_what_is_severe_enough(severity: str, heard: int) -> None:
     assert len(told({"min_severity": "warning"}, severity=severity)) == heard

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,12 +24,19 @@ class Receiver:
     requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     taken: list[str] = field(default_factory=list)
     """The idempotency keys of what was answered with 200."""
+    lives: int = 0
+    """How often the sender has been killed so far."""
+    _taken_in: list[tuple[str, int]] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def keys(self) -> Sequence[str]:
         """The idempotency keys of all that came."""
         return [headers.get("Idempotency-Key", "") for headers, _ in self.requests]
+
+    def doubled(self) -> list[str]:
+        """What one life of the sender sent again although it had been taken, or sent again a second time."""
+        return [key for (key, _), count in Counter(self._taken_in).items() if count > 1]
 
     async def until(self, count: int, within_s: float = 60.0) -> None:
         """Return once so many requests were taken."""
@@ -45,7 +53,9 @@ class Receiver:
             await asyncio.sleep(3600)
         status, headers = answer if isinstance(answer, tuple) else (answer, {})
         if status == 200:
-            self.taken.append(request.headers.get("Idempotency-Key", ""))
+            key = request.headers.get("Idempotency-Key", "")
+            self.taken.append(key)
+            self._taken_in.append((key, self.lives))
         self._arrived.set()
         return web.Response(status=status, headers=headers)
 

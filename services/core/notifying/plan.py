@@ -31,18 +31,15 @@ class Delivery:
     """Whether it goes in one message with whatever else is due to the channel."""
 
 
-def plan(notice: Notice, contacts: Sequence[Contact], *, answered: bool = False) -> list[Delivery]:
-    """What a notice leads to; of one that is answered already, nobody but those who are told first hears.
-
-    A channel that several contacts name is told once, at the earliest.
-    """
+def plan(notice: Notice, contacts: Sequence[Contact]) -> list[Delivery]:
+    """What a notice leads to if nobody answers. A channel that several contacts name is told once, at the earliest."""
     found: dict[str, Delivery] = {}
     for contact in concerned(contacts, notice):
         for delivery in _of(contact, notice):
             known = found.get(delivery.channel)
             if known is None or (delivery.step, delivery.due_ms) < (known.step, known.due_ms):
                 found[delivery.channel] = delivery
-    return [each for each in found.values() if not (answered and each.step)]
+    return list(found.values())
 
 
 def _of(contact: Contact, notice: Notice) -> Iterator[Delivery]:
