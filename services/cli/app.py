@@ -14,6 +14,7 @@ import typer
 from rich.text import Text
 
 from services.cli.commands import (
+    ack,
     audit,
     decisions,
     demo,
@@ -105,6 +106,7 @@ _add(audit.audit, LOOK, "audit && echo every sum is exact")
 _add(foreseen.alerts, LOOK, "alerts --kind projection")
 _add(foreseen.anomalies, LOOK, "anomalies --scope org:acme/project:search")
 app.add_typer(forecast.app, name="forecast", rich_help_panel=LOOK)
+_add(ack.ack, CHANGE, "ack 'company-month/org:acme@month:2026-11/9000' --org acme --note 'on it'")
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)
 app.add_typer(enforcer.app, name="enforcer", rich_help_panel=CHANGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=CHANGE)

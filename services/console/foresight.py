@@ -1,4 +1,4 @@
-"""Forecasts, alerts and anomalies as the API tells them: rows of ClickHouse in dollars and ISO times. Pure."""
+"""Forecasts, alerts, anomalies and notifications as the API tells them: in dollars and ISO times. Pure."""
 
 from __future__ import annotations
 
@@ -56,6 +56,21 @@ def alert_of(row: Row) -> dict[str, Any]:
         "projected_usd": None if projected is None else format_usd(projected),
         "expected_on": row["expected_on"],
         "raised_at": from_ms(row["raised_at_ms"]),
+    }
+
+
+def notification_of(row: Row) -> dict[str, Any]:
+    """One alert told to one channel, or not."""
+    return {
+        "notification": row["notification"],
+        "alert": row["alert"],
+        "channel": row["channel"],
+        "step": row["step"],
+        "state": row["state"],
+        "attempts": row["attempts"],
+        "message": row["message"],
+        "detail": row["detail"],
+        "at": from_ms(row["at_ms"]),
     }
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI paths of `/v1/status`, `/v1/forecasts`, `/v1/alerts` and `/v1/anomalies`."""
+"""The OpenAPI paths of `/v1/status`, `/v1/forecasts`, `/v1/alerts`, `/v1/anomalies` and `/v1/notifications`."""
 
 from __future__ import annotations
 
@@ -113,8 +113,20 @@ _ANOMALY: Final = _object(
     contributors=_list(_object(dimension=_TEXT, value=_TEXT, observed_usd=_USD, expected_usd=_USD)),
     found_at=_INSTANT,
 )
+_NOTIFICATION: Final = _object(
+    notification=_TEXT,
+    alert=_TEXT,
+    channel={**_TEXT, "description": "Without its secrets."},
+    step={**_COUNT, "description": "0: told first; above: because nobody had answered."},
+    state={"type": "string", "enum": ["sent", "dead", "dropped"]},
+    attempts=_COUNT,
+    message={**_TEXT, "description": "The idempotency key of what was sent; empty when nothing was."},
+    detail=_TEXT,
+    at=_INSTANT,
+)
 
 _PARAMETERS: Final = {
+    "alert": "Only of this alert.",
     "organization": "Whose; not needed with a key of one organization.",
     "scope": "Only this scope, as org:acme/project:search.",
     "window": "Only windows of this kind, as month, or this very one, as month:2026-11.",
@@ -164,6 +176,9 @@ OPENAPI: Final[dict[str, Any]] = {
     },
     "/v1/forecasts": _listing(
         "forecasts", "What scopes are expected to spend in the windows of now.", ("scope", "window"), _FORECAST
+    ),
+    "/v1/notifications": _listing(
+        "notifications", "Who was told of which alert, and how that went.", ("alert", "since"), _NOTIFICATION
     ),
     "/v1/alerts": _listing(
         "alerts", "Thresholds that were crossed and limits expected to be, the latest first.", ("kind", "since"), _ALERT

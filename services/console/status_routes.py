@@ -1,4 +1,4 @@
-"""`/v1/status`, `/v1/forecasts`, `/v1/alerts` and `/v1/anomalies`: where budgets stand, and what was foreseen."""
+"""`/v1/status`, `/v1/forecasts`, `/v1/alerts`, ...: where budgets stand, what was foreseen, and who was told."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.adapters.scope_path import scope_in_path
 from services.adapters.web import PRINCIPAL, add_route, require_organization
 from services.adapters.web_errors import ApiError, json_response
 from services.console.asked import organization_of, parameters
-from services.console.foresight import alert_of, anomaly_of, forecast_of
+from services.console.foresight import alert_of, anomaly_of, forecast_of, notification_of
 from services.console.history import History, HistoryAway
 from services.console.live import Follower
 from services.console.status import status_of
@@ -27,6 +27,7 @@ PAGE: Final = 100
 PAGE_MAX: Final = 1_000
 SKIP_MAX: Final = 100_000
 WINDOW_MAX: Final = 64
+ALERT_MAX: Final = 256
 SINCE_MS: Final = 31 * 86_400_000
 LATEST_MS: Final = 4_102_444_800_000  # 2100
 KINDS: Final = ("threshold", "projection")
@@ -53,7 +54,8 @@ class Listing:
 FORECASTS: Final = Listing("forecasts", "forecasts_of", ("scope", "window"), 0, forecast_of)
 ALERTS: Final = Listing("alerts", "alerts_of", ("kind",), SINCE_MS, alert_of)
 ANOMALIES: Final = Listing("anomalies", "anomalies_of", ("scope",), SINCE_MS, anomaly_of)
-LISTINGS: Final = (FORECASTS, ALERTS, ANOMALIES)
+NOTIFICATIONS: Final = Listing("notifications", "notifications_of", ("alert",), SINCE_MS, notification_of)
+LISTINGS: Final = (FORECASTS, ALERTS, ANOMALIES, NOTIFICATIONS)
 
 
 class StatusRoutes:
@@ -124,6 +126,8 @@ def _filter(name: str, text: str, organization: str) -> str:
         if parse_scope(scope)["org"] != organization:
             raise ApiError(422, "invalid_scope", "the scope is another organization's", field="scope")
         return scope
+    if name == "alert" and len(text) > ALERT_MAX:
+        raise ApiError(422, "invalid_parameter", "no alert has so long a name", field="alert")
     if name == "window" and len(text) > WINDOW_MAX:
         raise ApiError(422, "invalid_parameter", "write month, or one month as month:2026-11", field="window")
     if name == "kind" and text and text not in KINDS:

@@ -6,8 +6,9 @@ from typing import Any
 
 from schemas.events import UsageCorrected, UsageRecorded
 from schemas.policy import Policy
-from schemas.steering import BoostRequest, FarewellRequest
+from schemas.steering import Acknowledgement, BoostRequest, FarewellRequest
 from services.adapters.openapi import answer, components, document, ref, refusals
+from services.ingest import acknowledgement_routes
 from services.ingest.changes import PolicyRequest
 from services.ingest.formats import BATCH, JSON, LINES, ONE
 
@@ -123,7 +124,9 @@ POLICY_IN_FORCE = {
 
 def openapi() -> dict[str, Any]:
     """The document, as `/openapi.json` serves it."""
-    schemas = components([UsageRecorded, UsageCorrected, Policy, BoostRequest, PolicyRequest, FarewellRequest])
+    schemas = components(
+        [UsageRecorded, UsageCorrected, Policy, BoostRequest, PolicyRequest, FarewellRequest, Acknowledgement]
+    )
     schemas["PolicyRequest"]["properties"]["policy"] = ref("Policy")
     schemas |= {"Event": _event(), "Fates": FATES, "Changed": CHANGED, "PolicyInForce": POLICY_IN_FORCE}
     schemas["Forgotten"] = FORGOTTEN
@@ -133,6 +136,7 @@ def openapi() -> dict[str, Any]:
         "/v1/policies/{organization}": {"get": _get_policy()},
         "/v1/boosts": {"post": _post_boost()},
         "/v1/enforcers/forget": {"post": _forget_enforcer()},
+        **acknowledgement_routes.OPENAPI,
     }
     return document(title="Spendgate ingest", description=DESCRIPTION, paths=paths, schemas=schemas)
 
