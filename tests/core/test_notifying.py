@@ -28,6 +28,7 @@ from services.core.notifying import (
     retry_after_ms,
     tell,
 )
+from services.core.notifying.due import TOGETHER_MAX
 from services.core.outcomes import Alert
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -213,6 +214,12 @@ def test_without_room_everything_waits_until_there_is() -> None:
     later_ms = next_look_ms(sent, NOON_MS)
     assert later_ms == NOON_MS + 10 * MINUTE_MS
     assert len(bundle(waiting(5, at_most=2), sent, later_ms)) == 1
+
+
+def test_more_than_one_message_can_tell_of_waits_rather_than_passing_the_bound() -> None:
+    found = bundle(waiting(2 * TOGETHER_MAX + 50, at_most=2), [NOON_MS - MINUTE_MS], NOON_MS)
+    assert [len(each.deliveries) for each in found] == [TOGETHER_MAX]
+    assert len(bundle(waiting(2 * TOGETHER_MAX + 50, together=True), [], NOON_MS)) == 3, "without a bound, all go"
 
 
 def test_a_digest_is_one_message_with_a_name_of_its_own() -> None:

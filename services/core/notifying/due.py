@@ -33,7 +33,8 @@ def bundle(waiting: Sequence[Waiting], sent_ms: Sequence[int], now_ms: int) -> l
     """The messages to be sent now to one channel, given when it was sent one before. Nothing waits for ever.
 
     While there is room for all of them within the hour, each goes by itself, but those that are to go together.
-    When the room would run out, all that is left shares the last message; without any, everything waits.
+    When the room would run out, all that is left shares the last message, as far as one message may tell of it;
+    what is left then, and without any room everything, waits.
     """
     bounds = [each.at_most for each in waiting if each.at_most is not None]
     room = min(bounds) - sum(now_ms - HOUR_MS < at_ms for at_ms in sent_ms) if bounds else len(waiting)
@@ -45,7 +46,8 @@ def bundle(waiting: Sequence[Waiting], sent_ms: Sequence[int], now_ms: int) -> l
     if len(groups) > room:
         kept = groups[: room - 1]
         groups = [*kept, tuple(name for group in groups[room - 1 :] for name in group)]
-    return [_bundle(part) for group in groups for part in _parts(group)]
+    messages = [_bundle(part) for group in groups for part in _parts(group)]
+    return messages[:room] if bounds else messages
 
 
 def next_look_ms(sent_ms: Sequence[int], now_ms: int) -> int:
