@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 from services.core.events import iso
 from services.core.foresight_events import Forecast
-from services.core.notifying import Notice, Severity, Told, redacted, tell
+from services.core.notifying import PIPELINE, Notice, Severity, Told, redacted, tell
 from services.core.scope import parse_scope
 from services.notifier.outbox import Message
 from services.notifier.signing import Acknowledging, Signer
@@ -97,7 +97,9 @@ class Writer:
     def _part(self, notice: Notice, channel: str, now_ms: int) -> dict[str, Any]:
         forecast = self._forecasts(notice.organization, notice.scope, notice.facts.get("window"))
         told = tell(notice, forecast=forecast, owners=self._owners(notice.organization, notice.budget))
-        links = {}
+        links: dict[str, str] = {}
+        if notice.kind == PIPELINE:  # of no organization: neither a page nor a ledger is about it
+            return {"notice": notice, "told": told, "raised_at": iso(notice.raised_at_ms), "links": links}
         if self._console_url:
             links["console"] = self._console_url + page_of(notice.scope)
         if self._own_url:

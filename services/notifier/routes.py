@@ -16,7 +16,7 @@ from services.adapters.web import PRINCIPAL, add_route, require_organization
 from services.adapters.web_body import read_body
 from services.adapters.web_errors import ApiError, json_response
 from services.core.events import from_ms, iso
-from services.core.notifying import Contact, Notice, plan
+from services.core.notifying import PIPELINE, Contact, Notice, plan
 from services.notifier.letter import Writer
 from services.notifier.outbox import Outbox
 from services.notifier.signing import BadLink, Signer
@@ -167,7 +167,7 @@ def _pipeline_notice(firing: _Firing) -> Notice:
     return Notice(
         id=f"pipeline/{firing.fingerprint[:64]}/{firing.starts_at[:64]}",
         organization=OPERATORS,
-        kind="pipeline",
+        kind=PIPELINE,
         severity="critical" if severity in ("critical", "page") else "warning",
         scope="pipeline",
         budget=None,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 
+from services.core.notifying import PIPELINE
 from services.notifier.letter import page_of
 from services.notifier.signing import BadLink, Signer
 from tests.notifier.letters import NOW_MS, SIGNER, letter, notice
@@ -39,6 +41,14 @@ def test_who_is_asked_because_nobody_answered_is_told_so() -> None:
 
 def test_the_same_message_has_the_same_key_however_often_it_is_written() -> None:
     assert json.loads(letter().json())["id"] == letter().id == "key-1"
+
+
+def test_what_concerns_the_operators_links_to_no_organization() -> None:
+    facts = {"says": "SinkBehind: charges wait", "lines": ["look at ClickHouse"]}
+    broken = replace(notice(), kind=PIPELINE, scope="pipeline", budget=None, organization="(operators)", facts=facts)
+    written = letter(broken)
+    assert "SinkBehind: charges wait" in written.text
+    assert written.data["alerts"][0]["links"] == {}
 
 
 @pytest.mark.parametrize(

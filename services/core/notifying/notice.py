@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -12,6 +12,8 @@ from services.core.outcomes import Alert
 
 Severity = Literal["info", "warning", "critical"]
 RANK: dict[Severity, int] = {"info": 0, "warning": 1, "critical": 2}
+PIPELINE: Final = "pipeline"
+"""The kind of what concerns no organization but whoever runs this installation."""
 
 
 class Notice(Struct, frozen=True, kw_only=True, gc=False):
