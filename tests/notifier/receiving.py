@@ -16,7 +16,7 @@ from aiohttp import web
 class Receiver:
     """`script`: what the next requests are answered with, in order; then everything is taken.
 
-    An answer is a status, a status with headers, or `hang`.
+    An answer is a status, a status with headers, `hang`, or `trickle`: it is taken, and the body never comes.
     """
 
     url: str = ""
@@ -51,12 +51,16 @@ class Receiver:
         answer = self.script.pop(0) if self.script else 200
         if answer == "hang":
             await asyncio.sleep(3600)
-        status, headers = answer if isinstance(answer, tuple) else (answer, {})
+        status, headers = answer if isinstance(answer, tuple) else (200 if answer == "trickle" else answer, {})
         if status == 200:
             key = request.headers.get("Idempotency-Key", "")
             self.taken.append(key)
             self._taken_in.append((key, self.lives))
         self._arrived.set()
+        if answer == "trickle":
+            response = web.StreamResponse(status=200)
+            await response.prepare(request)
+            await asyncio.sleep(3600)
         return web.Response(status=status, headers=headers)
 
 

@@ -75,6 +75,11 @@ async def test_a_receiver_that_hangs_is_not_waited_for(receiver: Receiver, webho
     assert await webhooks.send(receiver.url, letter()) == NotTaken("no answer in time")
 
 
+async def test_a_receiver_has_answered_once_its_status_is_here(receiver: Receiver, webhooks: Webhooks) -> None:
+    receiver.script = ["trickle"]
+    assert await webhooks.send(receiver.url, letter()) == Taken("answered 200"), "or it would be sent a second time"
+
+
 async def test_a_receiver_says_when_to_come_again(receiver: Receiver, webhooks: Webhooks) -> None:
     receiver.script = [
         (429, {"Retry-After": "120"}),
