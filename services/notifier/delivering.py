@@ -48,8 +48,9 @@ class Delivering:
         """Send what is due, until cancelled."""
         while True:
             self._woken.clear()
-            await self._look()
-            await self._rest()
+            at_ms = now_ms()
+            await self._look(at_ms)
+            await self._rest(at_ms)
 
     async def drain(self, within_s: float) -> None:
         """Begin nothing more, and let what is on its way arrive: what was answered is then remembered."""
@@ -58,17 +59,17 @@ class Delivering:
             await asyncio.wait(self._on_their_way.values(), timeout=within_s)
         await end_tasks(*self._on_their_way.values())
 
-    async def _look(self) -> None:
+    async def _look(self, at_ms: int) -> None:
         room = self._at_once - len(self._on_their_way)
         if room <= 0 or self._draining:
             return
-        for message in await self._outbox.call(self._next, now_ms(), room, list(self._on_their_way)):
+        for message in await self._outbox.call(self._next, at_ms, room, list(self._on_their_way)):
             task = asyncio.create_task(self._send(message))
             self._on_their_way[message.id] = task
             task.add_done_callback(partial(self._arrived, message.id))
 
-    async def _rest(self) -> None:
-        due_ms = await self._outbox.call(self._outbox.next_due_ms)
+    async def _rest(self, looked_ms: int) -> None:
+        due_ms = await self._outbox.call(self._outbox.next_due_ms, looked_ms)
         busy = len(self._on_their_way) >= self._at_once
         wait_s = LOOK_S if due_ms is None or busy else min(LOOK_S, max(0.05, (due_ms - now_ms()) / 1000))
         try:
@@ -89,11 +90,18 @@ class Delivering:
 
     async def _send(self, message: Message) -> None:
         began = perf_counter()
-        letter = self._writer.write(message, now_ms())
-        outcome = await self._senders.send(message.channel, letter)
+        outcome = await self._try(message)
         self._health.tried(perf_counter() - began, taken=isinstance(outcome, Taken))
         await self._outbox.call(self._remember, message, outcome, now_ms())
         self.ended.set()
+
+    async def _try(self, message: Message) -> Outcome:
+        try:
+            return await self._senders.send(message.channel, self._writer.write(message, now_ms()))
+        except Exception as error:
+            # Not to be counted would mean to be tried every few seconds, for ever.
+            log.error("a message could not be written or sent", message=message.id, exc_info=error)
+            return NotTaken(f"it could not be written or sent: {type(error).__name__}")
 
     def _remember(self, message: Message, outcome: Outcome, at_ms: int) -> None:
         told = {"message": message.id, "channel": redacted(message.channel), "detail": outcome.detail}
@@ -114,7 +122,7 @@ class Delivering:
     def _arrived(self, name: str, task: asyncio.Task[None]) -> None:
         del self._on_their_way[name]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a message could not be written or remembered", message=name, exc_info=error)
+            log.error("what came of a message could not be remembered", message=name, exc_info=error)
             return  # looked at again when the next thing is due
         self._woken.set()
 

@@ -197,11 +197,15 @@ class Outbox:
         ).fetchall()
         return [self._message(*row) for row in rows if row[0] not in busy][:most]
 
-    def next_due_ms(self) -> int | None:
-        """When something is to be done next, as far as is known now; None: nothing waits."""
+    def next_due_ms(self, after_ms: int) -> int | None:
+        """When something becomes due after an instant; None: nothing does, as far as is known now.
+
+        What was due by then has been looked at: it is on its way, or waits for room.
+        """
         row = self._db.execute(
             "SELECT min(at) FROM (SELECT min(due_ms) AS at FROM delivery WHERE state = 'waiting' AND message IS NULL "
-            "UNION ALL SELECT min(next_ms) FROM message WHERE state = 'open')"
+            "AND due_ms > ?1 UNION ALL SELECT min(next_ms) FROM message WHERE state = 'open' AND next_ms > ?1)",
+            (after_ms,),
         ).fetchone()
         return None if row[0] is None else int(row[0])
 
