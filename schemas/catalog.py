@@ -53,7 +53,7 @@ _TYPES = (
     _type(events.PolicyProposed, "ledger", "ingest"),
     _type(events.BoostRequested, "ledger", "ingest"),
     _type(events.ProposalReviewed, "ledger", "ingest"),
-    _type(events.AlertAcknowledged, "ledger", "ingest"),
+    _type(events.AlertAcknowledged, "ledger", "ingest", "notifier"),
     _type(events.AllowanceClaimed, "ledger", "enforcer"),
     _type(events.EnforcerAlive, "ledger", "enforcer"),
     _type(events.EnforcerForgotten, "ledger", "ingest"),
@@ -63,6 +63,7 @@ _TYPES = (
     _type(events.ForecastMade, "forecasts", "forecaster"),
     _type(events.AnomalyFound, "anomalies", "forecaster"),
     _type(events.AuditRecorded, "audit", "aggregator"),
+    _type(events.NotificationSent, "notifications", "notifier"),
     _type(events.UsageRejected, "rejected", "ingest", "aggregator"),
 )
 

@@ -8,6 +8,7 @@ from schemas.decision import Decision
 from schemas.envelope import CloudEvent
 from schemas.foresight import Anomaly, Forecast
 from schemas.governance import BoostProposal, PolicyProposal, ProposalReview
+from schemas.notification import Notification
 from schemas.outcomes import Alert, AuditEntry, Charge, Rejection
 from schemas.spending import Correction, Expiry, Usage
 from schemas.steering import Acknowledgement, AllowanceClaim, Boost, Farewell, Heartbeat, PolicyChange
@@ -137,6 +138,13 @@ class AuditRecorded(CloudEvent):
 
     type: Literal["spendgate.audit.recorded.v1"]
     data: AuditEntry
+
+
+class NotificationSent(CloudEvent):
+    """Somebody was told of an alert, or could not be."""
+
+    type: Literal["spendgate.notification.sent.v1"]
+    data: Notification
 
 
 class UsageRejected(CloudEvent):

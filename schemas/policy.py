@@ -17,11 +17,13 @@ from schemas.budget import EVERY, Budget, Grace, Part, ScheduleRule, Tiers
 from schemas.fields import Duration, Name, Usd
 from schemas.problems import DocumentError, Problem, problems_of, refuse
 from schemas.strict_yaml import read_yaml
+from schemas.when import HOURS
 
 BUDGETS_MAX = 1_000
 KIND = "policy"
 
 Tokens = Annotated[int, Field(ge=1, le=100_000_000, strict=True)]
+Severity = Literal["info", "warning", "critical"]
 Channel = Annotated[str, Field(max_length=2048, pattern=r"^[a-z][a-z0-9+.-]{0,31}:[^\s\x00-\x1f\x7f]+$")]
 
 
@@ -33,6 +35,13 @@ def _known_zone(name: str) -> str:
         advice = f"did you mean {near[0]!r}?" if near else "use an IANA name such as Europe/Berlin"
         raise PydanticCustomError("unknown_zone", "no such time zone; {advice}", {"advice": advice}) from None
     return name
+
+
+def _hours(text: str) -> str:
+    hours = HOURS.fullmatch(text)
+    if hours is None or hours[1] == hours[2]:
+        raise PydanticCustomError("unreadable_hours", 'hours of the day such as "22:00-07:00"')
+    return text
 
 
 class RequestCaps(Part):
@@ -61,12 +70,22 @@ class Allocation(Part):
 
 
 class Contact(Part):
-    """Who is told about a budget (`*`: any), and who is next when nobody answers."""
+    """Who is told about a budget (`*`: any, and what concerns no budget), and who is next when nobody answers.
+
+    `to` are told one after the other, each `escalate_after` later than the one before, until somebody acknowledges.
+    Of a lower severity than `min_severity`, nobody here is told. What is not critical waits for the end of the `quiet`
+    hours, in the organization's time zone; of more than `at_most` messages an hour to one channel, and with a
+    `digest`, what comes together is told together.
+    """
 
     budget: Annotated[str, Field(max_length=64)]
     notify: tuple[Channel, ...] = Field(min_length=1, max_length=16)
     escalate_after: Duration | None = None
     to: Annotated[tuple[Channel, ...], Field(max_length=16)] = ()
+    min_severity: Severity = "info"
+    quiet: Annotated[str, Field(max_length=16), AfterValidator(_hours)] | None = None
+    at_most: Annotated[int, Field(ge=1, le=1_000, strict=True)] | None = None
+    digest: Duration | None = None
 
     @model_validator(mode="after")
     def _escalates_to_someone(self) -> Self:

@@ -17,6 +17,7 @@ TopicName = Literal[
     "forecasts",
     "anomalies",
     "audit",
+    "notifications",
     "rejected",
     "balances",
     "policies",

@@ -55,10 +55,12 @@ async def tail(
     *,
     partitions: Collection[int] | None = None,
     since_ms: Mapping[TopicName, int] | None = None,
+    since: Mapping[tuple[TopicName, int], int] | None = None,
 ) -> AsyncGenerator[TailBatch, None]:
-    """Follow compacted topics from their beginning, committed records only; close it with `contextlib.aclosing`.
+    """Follow topics from their beginning, committed records only; close it with `contextlib.aclosing`.
 
-    Of a topic in `since_ms`, only what was appended at that instant or later. Gives a batch for every fetch, and one
+    Of a topic in `since_ms`, only what was appended at that instant or later; of a topic and partition in `since`, from
+    that offset on, or from the first one after it that there still is. Gives a batch for every fetch, and one
     (perhaps empty) with `caught_up` as soon as the ends seen at the start are reached. Records of one transaction may
     arrive in several batches: order is promised within a partition only. Waits out a broker that is away, at the start
     and later. Raises `KafkaError` when retrying cannot help.
@@ -66,6 +68,9 @@ async def tail(
     consumer, assigned = await _connect(settings, names, partitions)
     try:
         await while_alive(consumer, _skip(consumer, assigned, since_ms or {}))
+        for tp, place in assigned.items():
+            if since is not None and place in since:
+                consumer.seek(tp, since[place])
         behind = dict(await while_alive(consumer, consumer.end_offsets(list(assigned))))
         announced = False
         while True:

@@ -34,6 +34,10 @@ CounterName = Literal[
     "spendgate_forecaster_anomalies_total",
     "spendgate_forecaster_failures_total",
     "spendgate_forecaster_unreadable_total",
+    "spendgate_notifier_notices_total",
+    "spendgate_notifier_deliveries_total",
+    "spendgate_notifier_unreadable_total",
+    "spendgate_notifications_total",
     "spendgate_denials_total",
     "spendgate_throttles_total",
     "spendgate_decisions_published_total",
@@ -75,6 +79,7 @@ HistogramName = Literal[
     "spendgate_aggregator_delay_seconds",
     "spendgate_sink_insert_seconds",
     "spendgate_forecaster_seconds",
+    "spendgate_notifier_attempt_seconds",
 ]
 MetricName = CounterName | GaugeName | HistogramName
 
@@ -124,6 +129,11 @@ DEFINITIONS: Mapping[MetricName, Definition] = {
     "spendgate_forecaster_unreadable_total": Definition("Policies and alerts that the forecaster could not read."),
     "spendgate_forecaster_scopes": Definition("Scopes that are looked at.", ("stage",)),
     "spendgate_forecaster_seconds": Definition("Time to look at one organization.", ("stage",)),
+    "spendgate_notifier_notices_total": Definition("Alerts and anomalies that were new to the notifier."),
+    "spendgate_notifier_deliveries_total": Definition("What these led to: one for each channel that is to be told."),
+    "spendgate_notifier_unreadable_total": Definition("Policies and events that the notifier could not read."),
+    "spendgate_notifications_total": Definition("Deliveries that have ended: sent, or given up.", ("state",)),
+    "spendgate_notifier_attempt_seconds": Definition("Time until a receiver answered, or did not.", ("taken",)),
     "spendgate_denials_total": Definition("Requests denied, dry runs among them, by reason.", ("reason",)),
     "spendgate_throttles_total": Definition("Requests told to come again later, dry runs among them."),
     "spendgate_decisions_published_total": Definition("Decisions delivered to Kafka."),

@@ -134,6 +134,10 @@ class Api:
         path = f"/v1/proposals/{quote(proposal, safe='')}/review"
         return await self._once_known(lambda: self._post("ingest", path, _encode(review)))
 
+    async def acknowledge(self, told: Mapping[str, str]) -> dict[str, Any]:
+        """Take an alert from here."""
+        return await self._post("ingest", "/v1/acknowledgements", _encode(told))
+
     async def _once_known(self, call: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         """The answer of an ingest that knows the policies in force: one that has just started needs a moment."""
         deadline_ms = monotonic_ms() + POLICIES_KNOWN_S * 1000

@@ -14,6 +14,7 @@ import typer
 from rich.text import Text
 
 from services.cli.commands import (
+    ack,
     audit,
     check,
     decisions,
@@ -111,6 +112,7 @@ _add(foreseen.anomalies, LOOK, "anomalies --scope org:acme/project:search")
 app.add_typer(forecast.app, name="forecast", rich_help_panel=LOOK)
 for beside in (policy_review, policy_log):  # without a name of their own: their commands stand below `policy`
     policy.app.add_typer(beside.app)
+_add(ack.ack, CHANGE, "ack 'company-month/org:acme@month:2026-11/9000' --org acme --note 'on it'")
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)
 app.add_typer(enforcer.app, name="enforcer", rich_help_panel=CHANGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=CHANGE)

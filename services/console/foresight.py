@@ -1,4 +1,4 @@
-"""Forecasts, alerts, anomalies and the audit log as the API tells them: rows in dollars and ISO times. Pure."""
+"""Forecasts, alerts, notifications and the audit log as the API tells them: rows in dollars and ISO times. Pure."""
 
 from __future__ import annotations
 
@@ -58,6 +58,21 @@ def alert_of(row: Row) -> dict[str, Any]:
         "projected_usd": None if projected is None else format_usd(projected),
         "expected_on": row["expected_on"],
         "raised_at": from_ms(row["raised_at_ms"]),
+    }
+
+
+def notification_of(row: Row) -> dict[str, Any]:
+    """One alert told to one channel, or not."""
+    return {
+        "notification": row["notification"],
+        "alert": row["alert"],
+        "channel": row["channel"],
+        "step": row["step"],
+        "state": row["state"],
+        "attempts": row["attempts"],
+        "message": row["message"],
+        "detail": row["detail"],
+        "at": from_ms(row["at_ms"]),
     }
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI paths of `/v1/status`, `/v1/forecasts`, `/v1/alerts`, `/v1/anomalies` and `/v1/audit`."""
+"""The OpenAPI paths of `/v1/status`, and of the lists of forecasts, alerts, anomalies, notifications and changes."""
 
 from __future__ import annotations
 
@@ -127,8 +127,20 @@ _AUDIT: Final = _object(
     at=_INSTANT,
     ledger=_object(partition=_COUNT, offset=_COUNT),
 )
+_NOTIFICATION: Final = _object(
+    notification=_TEXT,
+    alert=_TEXT,
+    channel={**_TEXT, "description": "Without its secrets."},
+    step={**_COUNT, "description": "0: told first; above: because nobody had answered."},
+    state={"type": "string", "enum": ["sent", "dead", "dropped"]},
+    attempts=_COUNT,
+    message={**_TEXT, "description": "The idempotency key of what was sent; empty when nothing was."},
+    detail=_TEXT,
+    at=_INSTANT,
+)
 
 _PARAMETERS: Final = {
+    "alert": "Only of this alert.",
     "organization": "Whose; not needed with a key of one organization.",
     "scope": "Only this scope, as org:acme/project:search.",
     "window": "Only windows of this kind, as month, or this very one, as month:2026-11.",
@@ -181,6 +193,9 @@ OPENAPI: Final[dict[str, Any]] = {
     },
     "/v1/forecasts": _listing(
         "forecasts", "What scopes are expected to spend in the windows of now.", ("scope", "window"), _FORECAST
+    ),
+    "/v1/notifications": _listing(
+        "notifications", "Who was told of which alert, and how that went.", ("alert", "since"), _NOTIFICATION
     ),
     "/v1/alerts": _listing(
         "alerts", "Thresholds that were crossed and limits expected to be, the latest first.", ("kind", "since"), _ALERT

@@ -1,4 +1,4 @@
-"""`/v1/status`, and the lists `forecasts`, `alerts`, `anomalies`, `audit`: where budgets stand, what is on record."""
+"""`/v1/status`, and the lists `forecasts`, `alerts`, `audit`, ...: where budgets stand, what is on record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.adapters.scope_path import scope_in_path
 from services.adapters.web import PRINCIPAL, add_route, require_organization
 from services.adapters.web_errors import ApiError, json_response
 from services.console.asked import organization_of, parameters
-from services.console.foresight import alert_of, anomaly_of, audit_of, forecast_of
+from services.console.foresight import alert_of, anomaly_of, audit_of, forecast_of, notification_of
 from services.console.history import History, HistoryAway
 from services.console.live import Follower
 from services.console.status import status_of
@@ -56,7 +56,8 @@ FORECASTS: Final = Listing("forecasts", "forecasts_of", ("scope", "window"), 0, 
 ALERTS: Final = Listing("alerts", "alerts_of", ("kind",), SINCE_MS, alert_of)
 ANOMALIES: Final = Listing("anomalies", "anomalies_of", ("scope",), SINCE_MS, anomaly_of)
 AUDIT: Final = Listing("audit", "audit_of", ("budget", "by", "action"), EVER_MS, audit_of)
-LISTINGS: Final = (FORECASTS, ALERTS, ANOMALIES, AUDIT)
+NOTIFICATIONS: Final = Listing("notifications", "notifications_of", ("alert",), SINCE_MS, notification_of)
+LISTINGS: Final = (FORECASTS, ALERTS, ANOMALIES, NOTIFICATIONS, AUDIT)
 
 
 class StatusRoutes:
@@ -129,7 +130,7 @@ def _filter(name: str, text: str, organization: str) -> str:
         return scope
     if name == "window" and len(text) > WINDOW_MAX:
         raise ApiError(422, "invalid_parameter", "write month, or one month as month:2026-11", field="window")
-    if name in ("budget", "by", "action") and len(text) > NAME_MAX:
+    if name in ("alert", "budget", "by", "action") and len(text) > NAME_MAX:
         raise ApiError(422, "invalid_parameter", f"a name has at most {NAME_MAX} characters", field=name)
     if name == "kind" and text and text not in KINDS:
         raise ApiError(422, "invalid_parameter", f"there is: {', '.join(KINDS)}", field="kind")

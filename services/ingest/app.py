@@ -14,6 +14,7 @@ from services.adapters.metrics import Metrics
 from services.adapters.spool import Spool
 from services.adapters.vital import VitalTasks
 from services.adapters.web import Readiness, add_route, create_app
+from services.ingest.acknowledgement_routes import AcknowledgementRoutes
 from services.ingest.enforcer_routes import EnforcerRoutes
 from services.ingest.event_routes import EventRoutes
 from services.ingest.openapi import openapi
@@ -57,6 +58,8 @@ def build(settings: IngestSettings) -> web.Application:
     add_route(app, "POST", "/v1/proposals", proposals.post, roles=[], logged=True)
     add_route(app, "GET", "/v1/proposals/{organization}", proposals.get, roles=[Role.VIEWER])
     add_route(app, "POST", "/v1/proposals/{proposal}/review", proposals.review, roles=[], logged=True)
+    acknowledgements = AcknowledgementRoutes(ledger)
+    add_route(app, "POST", "/v1/acknowledgements", acknowledgements.post, roles=[Role.VIEWER], logged=True)
     add_route(app, "POST", "/v1/enforcers/forget", EnforcerRoutes(ledger).forget, roles=[], logged=True)
 
     async def parts(_app: web.Application) -> AsyncIterator[None]:

@@ -9,8 +9,9 @@ from pydantic import BaseModel
 from schemas.events import UsageCorrected, UsageRecorded
 from schemas.governance import ReviewRequest
 from schemas.policy import Policy
-from schemas.steering import BoostRequest, FarewellRequest
+from schemas.steering import Acknowledgement, BoostRequest, FarewellRequest
 from services.adapters.openapi import answer, components, document, ref, refusals
+from services.ingest import acknowledgement_routes
 from services.ingest.changes import PolicyRequest, ProposalRequest
 from services.ingest.formats import BATCH, JSON, LINES, ONE
 from services.ingest.proposal_openapi import BOOST, KEY_ID, PROPOSAL, PROPOSALS, proposal_paths
@@ -85,11 +86,6 @@ CHANGED = {
         "version": {"type": "integer", "minimum": 1},
         "budget": {"type": "string"},
         "proposal": {"type": "string", "description": "The proposal that was opened or decided."},
-        "notes": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Of a policy: each field in use that this release keeps and does not act on yet.",
-        },
         "applied": {"type": "boolean", "description": "Whether it is in force already."},
         "durability": DURABILITY,
         "positions": POSITIONS,
@@ -122,7 +118,7 @@ POLICY_IN_FORCE = {
 def openapi() -> dict[str, Any]:
     """The document, as `/openapi.json` serves it."""
     bodies: list[type[BaseModel]] = [PolicyRequest, BoostRequest, ProposalRequest, ReviewRequest, FarewellRequest]
-    schemas = components([UsageRecorded, UsageCorrected, Policy, *bodies])
+    schemas = components([UsageRecorded, UsageCorrected, Policy, Acknowledgement, *bodies])
     schemas["PolicyRequest"]["properties"]["policy"] = ref("Policy")
     schemas["ProposalRequest"] |= {"oneOf": [{"required": ["policy"]}, {"required": ["boost"]}]}
     schemas["ProposalRequest"]["properties"] |= {"policy": ref("Policy"), "boost": ref("WantedBoost")}
@@ -135,6 +131,7 @@ def openapi() -> dict[str, Any]:
         "/v1/boosts": {"post": _post_boost()},
         **proposal_paths(),
         "/v1/enforcers/forget": {"post": _forget_enforcer()},
+        **acknowledgement_routes.OPENAPI,
     }
     return document(title="Spendgate ingest", description=DESCRIPTION, paths=paths, schemas=schemas)
 

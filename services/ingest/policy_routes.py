@@ -21,7 +21,6 @@ from services.core.apply_policy import granted_of
 from services.core.effects import PolicyEntry
 from services.core.events import BoostGranted, PolicyChange, PolicyChanged, from_ms
 from services.core.second_person import boost_needs_review, policy_needs_review
-from services.core.unenforced import unenforced
 from services.ingest.changes import PolicyRequest, read_change
 from services.ingest.event_routes import append
 from services.ingest.policy_book import PolicyBook
@@ -70,8 +69,7 @@ class PolicyRoutes:
         entry = await self._outcome(policy.organization, receipt, version=version)
         if entry is not None and entry.offset < receipt.positions[0][1]:
             raise _conflict(entry.version, "another change took this version first")
-        facts = {"organization": policy.organization, "version": version, "notes": unenforced(policy)}
-        return changed(receipt, applied=entry is not None, **facts)
+        return changed(receipt, applied=entry is not None, organization=policy.organization, version=version)
 
     async def boost(self, request: web.Request) -> web.Response:
         """Give one budget extra room for a while."""

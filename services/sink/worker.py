@@ -26,13 +26,14 @@ from services.sink.decisions import DECISIONS
 from services.sink.feed import Feed
 from services.sink.forecasts import FORECASTS
 from services.sink.health import Health
+from services.sink.notifications import NOTIFICATIONS
 from services.sink.pace import Pace
 from services.sink.rejects import Rejects
 from services.sink.settings import SinkSettings
 from services.sink.store import Store
 from services.sink.watch import Watch
 
-FEEDS: Sequence[Feed[Any]] = (CHARGES, DECISIONS, FORECASTS, ANOMALIES, ALERTS, AUDIT)
+FEEDS: Sequence[Feed[Any]] = (CHARGES, DECISIONS, FORECASTS, ANOMALIES, ALERTS, NOTIFICATIONS, AUDIT)
 FETCH_BYTES = 8 << 20
 FETCH_WAIT_MS = 100
 GRACE_S = 3.0

@@ -19,6 +19,7 @@ from services.core import outcomes
 from services.core.decision import DecisionMade
 from services.core.foresight_events import AnomalyFound, ForecastMade
 from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReviewed
+from services.core.notification_events import NotificationSent
 from tests.contracts.samples import EXAMPLES, InvalidSample, Json, invalid_events, read_json, valid_events
 
 STRUCTS: dict[str, type[wire.Event]] = {
@@ -42,6 +43,7 @@ STRUCTS: dict[str, type[wire.Event]] = {
         DecisionMade,
         ForecastMade,
         AnomalyFound,
+        NotificationSent,
     )
 }
 USAGE = "spendgate.usage.recorded.v1"

@@ -18,6 +18,7 @@ from services.console.settings import ConsoleSettings
 from services.enforcer.settings import EnforcerSettings
 from services.forecaster.settings import ForecasterSettings
 from services.ingest.settings import IngestSettings
+from services.notifier.settings import NotifierSettings
 from services.sink.settings import SinkSettings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -30,6 +31,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "aggregator": AggregatorSettings,
     "sink": SinkSettings,
     "forecaster": ForecasterSettings,
+    "notifier": NotifierSettings,
     "console": ConsoleSettings,
 }
 

@@ -9,9 +9,9 @@ import pytest
 
 from tests.e2e.guarded import Guarded, guarded
 from tests.e2e.patience import patient_services
-from tests.integration.conftest import broker, prefix, stack_folder
+from tests.integration.conftest import broker, prefix, stack_folder, workers
 
-__all__ = ["behind", "broker", "patient_services", "prefix", "stack_folder"]
+__all__ = ["behind", "broker", "patient_services", "prefix", "stack_folder", "workers"]
 
 
 @pytest.fixture

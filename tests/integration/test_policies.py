@@ -176,18 +176,6 @@ async def test_an_entry_that_cannot_be_read_keeps_no_policy_from_being_followed(
     assert (await ingest.get("/readyz")).status == 200
 
 
-async def test_what_a_policy_asks_for_in_vain_is_named(ingest: Client, applier: Applier) -> None:
-    applier.start()
-    contacts = [{"budget": "*", "notify": ["mailto:ops@example.com"]}]
-    answers = [
-        await ingest.post("/v1/policies", {**CHANGE, "policy": {**POLICY, **more}}, token=ingest.tokens.admin)
-        for more in ({"contacts": contacts}, {})
-    ]
-    (note,) = answers[0].body["notes"]
-    assert note.startswith("contacts is not acted on yet")
-    assert answers[1].body["notes"] == []
-
-
 async def test_a_boost_needs_its_budget_and_is_shown_with_the_policy(ingest: Client, applier: Applier) -> None:
     admin = ingest.tokens.admin
     applier.start()

@@ -20,7 +20,6 @@ from services.cli.policies import Change, changes, written
 from services.cli.render import console, table
 from services.core.effects import PolicyEntry
 from services.core.events import from_ms
-from services.core.unenforced import unenforced
 
 app = typer.Typer(no_args_is_help=True, help="Show, compare and apply the policy of an organization.")
 
@@ -65,7 +64,6 @@ def diff(
     entry = options.run(_in_force(connection, policy.organization), connection)
     found = _changes(entry, policy)
     print_changes(found, policy.organization, entry)
-    print_notes(unenforced(policy))
     raise typer.Exit(1 if found else 0)
 
 
@@ -139,12 +137,6 @@ def print_changes(found: list[Change], organization: str, entry: PolicyEntry | N
     out.print(made)
 
 
-def print_notes(notes: list[str]) -> None:
-    """What the policy asks for in vain, for now."""
-    for note in notes:
-        console().print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
-
-
 def _header(entry: PolicyEntry, when: str) -> str:
     """Comments that say which policy it is; of a past one, also which boosts it had been granted."""
     lines = [f"version {entry.version}, applied by {entry.by}{': ' + entry.reason if entry.reason else ''}"]
@@ -171,7 +163,6 @@ async def _apply(connection: Connection, policy: Policy, by: str, reason: str, *
         if not found and not force:
             return
         answer = await apply_policy(api, policy, by=by, reason=reason, expected_version=entry.version if entry else 0)
-    print_notes(answer.get("notes", []))
     console().print(f"version {answer['version']} of {policy.organization} is in force", style="green")
 
 

@@ -1,0 +1,1 @@
+"""The notifier: tells people of alerts, once each, and the next ones when nobody answers."""
