@@ -26,7 +26,6 @@ from services.core.governance_events import (
     ProposalReviewed,
 )
 from services.core.second_person import may_approve
-from services.core.unenforced import unenforced
 from services.ingest.changes import ProposalRequest, read_change
 from services.ingest.event_routes import append
 from services.ingest.policy_book import PolicyBook
@@ -113,7 +112,7 @@ class ProposalRoutes:
             key_id=key_id,
             proposal=name,
         )
-        facts = {"version": version, "notes": unenforced(policy)}
+        facts = {"version": version}
         return PolicyProposed(**envelope(policy.organization), data=proposal), facts
 
     def _boost(

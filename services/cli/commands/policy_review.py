@@ -19,7 +19,7 @@ from services.adapters.kafka import partition_for
 from services.adapters.topics import TopicsError, partition_count
 from services.cli import options
 from services.cli.api import Api, Refused, open_api
-from services.cli.commands.policy import File, apply_policy, print_changes, print_notes, read_policy
+from services.cli.commands.policy import File, apply_policy, print_changes, read_policy
 from services.cli.connection import Connection
 from services.cli.errors import CliError, Unreachable
 from services.cli.past_policies import past_policies
@@ -176,7 +176,6 @@ async def _propose(api: Api, entry: PolicyEntry, policy: Policy, *, by: str, rea
         "expected_version": entry.version,
     }
     answer = await _advised(api.propose(proposal))
-    print_notes(answer.get("notes", []))
     _print_next(answer)
 
 
