@@ -119,7 +119,7 @@ class Budget(Part):
 
     `fallback` maps a model to the one that is tried instead, step by step: from this budget's tier `fallback_at` on,
     and before any budget denies. A budget that only monitors offers none. `on_unknown` decides when an enforcer cannot
-    learn in time whether there is room.
+    learn in time whether there is room. Moves of money leave it `min_usd` and bring it to `max_usd` at most.
     """
 
     name: Identifier
@@ -140,11 +140,22 @@ class Budget(Part):
     fallback: Annotated[dict[Name, Name], Field(max_length=FALLBACKS_MAX)] = {}
     fallback_at: Literal["soft", "throttle", "hard"] = "throttle"
     schedule: Annotated[tuple[ScheduleRule, ...], Field(max_length=64)] = ()
+    min_usd: Usd | None = None
+    max_usd: Usd | None = None
 
     @property
     def alert_points(self) -> tuple[int, ...]:
         """The alert thresholds in basis points, rising."""
         return tuple(basis_points(threshold) for threshold in self.alerts)
+
+    @model_validator(mode="after")
+    def _limit_between(self) -> Self:
+        limit = Decimal(self.limit_usd)
+        if self.min_usd is not None and Decimal(self.min_usd) > limit:
+            raise PydanticCustomError("min_above_limit", "min_usd is above limit_usd: lower it, or raise the limit")
+        if self.max_usd is not None and Decimal(self.max_usd) < limit:
+            raise PydanticCustomError("max_below_limit", "max_usd is below limit_usd: raise it, or lower the limit")
+        return self
 
     @model_validator(mode="after")
     def _fallbacks_end(self) -> Self:

@@ -50,6 +50,7 @@ _TYPES = (
     _type(events.UsageCorrected, "ledger", "ingest"),
     _type(events.PolicyChanged, "ledger", "ingest"),
     _type(events.BoostGranted, "ledger", "ingest"),
+    _type(events.BudgetMoved, "ledger", "ingest", "steward"),
     _type(events.AlertAcknowledged, "ledger", "ingest"),
     _type(events.AllowanceClaimed, "ledger", "enforcer"),
     _type(events.EnforcerAlive, "ledger", "enforcer"),

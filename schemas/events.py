@@ -7,6 +7,7 @@ from typing import Literal
 from schemas.decision import Decision
 from schemas.envelope import CloudEvent
 from schemas.foresight import Anomaly, Forecast
+from schemas.moving import Move
 from schemas.outcomes import Alert, AuditEntry, Charge, Rejection
 from schemas.spending import Correction, Expiry, Usage
 from schemas.steering import Acknowledgement, AllowanceClaim, Boost, Farewell, Heartbeat, PolicyChange
@@ -45,6 +46,13 @@ class BoostGranted(CloudEvent):
 
     type: Literal["spendgate.boost.granted.v1"]
     data: Boost
+
+
+class BudgetMoved(CloudEvent):
+    """Money of a window was moved from one budget to another."""
+
+    type: Literal["spendgate.budget.moved.v1"]
+    data: Move
 
 
 class AlertAcknowledged(CloudEvent):

@@ -17,11 +17,13 @@ from services.cli.errors import CliError
 from services.core.effects import PolicyEntry
 from services.core.events import BoostGranted, PolicyChanged
 from services.core.fold import fold
+from services.core.moving_events import BudgetMoved
 from services.core.pricing import PriceBook
 from services.core.record import Record
 from services.core.state import LedgerState
 
-_CHANGES: Final = tuple(str(event.__struct_config__.tag).encode() for event in (PolicyChanged, BoostGranted))
+_MOVED: Final = str(BudgetMoved.__struct_config__.tag).encode()
+_CHANGES: Final = (_MOVED, *(str(event.__struct_config__.tag).encode() for event in (PolicyChanged, BoostGranted)))
 
 
 async def past_policies(settings: Settings, partition: int) -> AsyncGenerator[PolicyEntry, None]:

@@ -11,6 +11,7 @@ from services.core.backfill import backfill
 from services.core.effects import GrantedBoost, PolicyEntry
 from services.core.events import BoostGranted, PolicyChanged, iso, to_ms
 from services.core.money import MoneyError, parse_usd
+from services.core.moving.standing_moves import kept_moves, moves_of_both
 from services.core.policy import CompiledPolicy
 from services.core.rejection import Reason, Refused
 from services.core.scope import scope_key
@@ -40,7 +41,11 @@ def apply_policy(to: Application, event: PolicyChanged, index: int) -> None:
         offset=to.offset,
         boosts=() if current is None else _unexpired(to, current.boosts),
     )
-    policy = _adopt(to, entry)
+    before = to.state.organization(change.organization).routes.policy
+    policy = adopt(to, entry)
+    kept = () if current is None else kept_moves(current.moves, to.clock_ms - to.state.horizon_ms)
+    if moves := moves_of_both(kept, before, policy):
+        policy = adopt(to, msgspec.structs.replace(entry, moves=moves))
     for key, balance in backfill(to.state.tables, policy, to.clock_ms):
         balance.offset = to.offset
         to.effects.balances[key] = balance
@@ -71,7 +76,7 @@ def apply_boost(to: Application, event: BoostGranted, index: int) -> None:
         key_id=boost.key_id,
     )
     boosts = (*_unexpired(to, entry.boosts), granted)
-    _adopt(to, msgspec.structs.replace(entry, boosts=boosts, offset=to.offset))
+    adopt(to, msgspec.structs.replace(entry, boosts=boosts, offset=to.offset))
     to.effects.counts["boost"] += 1
     to.audit(
         index,
@@ -123,7 +128,8 @@ def _guard_shares(to: Application, name: str) -> None:
                 to.guard(key, balance, guard.limit_at(to.clock_ms, balance.grace_from_ms))
 
 
-def _adopt(to: Application, entry: PolicyEntry) -> CompiledPolicy:
+def adopt(to: Application, entry: PolicyEntry) -> CompiledPolicy:
+    """Put an entry in force, and into the policies table. Raises Refused."""
     try:
         policy = to.state.adopt(entry)
     except (ValueError, LookupError) as error:  # a validation error, or a time zone that this machine does not know

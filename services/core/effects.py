@@ -14,7 +14,7 @@ from services.core.outcomes import Alert, AuditEntry, Charge, Rejection
 from services.core.seen import SeenRecord
 
 Count = Literal[
-    "counted", "duplicate", "rejected", "unpriced", "skipped", "policy", "boost", "claim", "alive", "forgotten"
+    "counted", "duplicate", "rejected", "unpriced", "skipped", "policy", "boost", "move", "claim", "alive", "forgotten"
 ]
 Exposure = Literal["unreserved", "overdrawn", "reclaimed", "shrunk"]
 """What can bring a balance above its hard limit, in nano-dollars: usage that no share covers, usage beyond the share it
@@ -47,6 +47,27 @@ class GrantedBoost(Struct, frozen=True, kw_only=True, gc=False):
     key_id: str | None = None
 
 
+class GrantedMove(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A move of money between two budgets as the policies table keeps it: from `since_ms` to the end of its window.
+
+    `ends_ms` None: their window never ends. From `until_ms` on, what is free of it is to be given back by a move that
+    `returns` this one; None: nothing is before the end. `rule` is the policy's rule that wanted it, if one did.
+    """
+
+    move: str
+    from_budget: str
+    to_budget: str
+    amount_usd: str
+    since_ms: int
+    ends_ms: int | None = None
+    until_ms: int | None = None
+    rule: str | None = None
+    returns: str | None = None
+    by: str
+    reason: str
+    key_id: str | None = None
+
+
 class PolicyEntry(Struct, frozen=True, kw_only=True):
     """An organization's policy in force: the value in the policies table, keyed by organization."""
 
@@ -58,6 +79,7 @@ class PolicyEntry(Struct, frozen=True, kw_only=True):
     offset: int
     boosts: tuple[GrantedBoost, ...] = ()
     key_id: str | None = None
+    moves: tuple[GrantedMove, ...] = ()
 
 
 @dataclass(slots=True)

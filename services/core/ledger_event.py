@@ -12,8 +12,9 @@ from services.core.events import (
     UsageCorrected,
     UsageRecorded,
 )
+from services.core.moving_events import BudgetMoved
 
-Counted = UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted
+Counted = UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted | BudgetMoved
 """Events that count once, however often they are sent."""
 
 LedgerEvent = Counted | AllowanceClaimed | EnforcerAlive | EnforcerForgotten

@@ -20,6 +20,12 @@ class Reason(StrEnum):
     INVALID_POLICY = "invalid_policy"
     STALE_POLICY = "stale_policy"
     UNKNOWN_BUDGET = "unknown_budget"
+    INVALID_MOVE = "invalid_move"
+    BELOW_MINIMUM = "below_minimum"
+    ABOVE_MAXIMUM = "above_maximum"
+    ABOVE_PARENT = "above_parent"
+    TOO_MANY_MOVES = "too_many_moves"
+    INSUFFICIENT_ROOM = "insufficient_room"
     INVALID_BALANCE = "invalid_balance"
 
 

@@ -16,7 +16,7 @@ from services.core.escrow import ENFORCER_KEY, Registered
 from services.core.events import Dimensions
 from services.core.guard import Guard, blocking, guard_of
 from services.core.money import parse_usd
-from services.core.policy import ActiveBoost, CompiledPolicy
+from services.core.policy import ActiveBoost, ActiveMove, CompiledPolicy
 from services.core.pricing import PriceBook
 from services.core.route import ALWAYS_COUNTED, Routes, Slot
 from services.core.scope import Level, level_of
@@ -126,9 +126,7 @@ class LedgerState:
 
     def adopt(self, entry: PolicyEntry) -> CompiledPolicy:
         """Put a policy in force. Raises pydantic's ValidationError if it is not a valid policy."""
-        policy = CompiledPolicy.compile(
-            Policy.model_validate(entry.policy), version=entry.version, boosts=active_boosts(entry)
-        )
+        policy = compiled_of(entry, Policy.model_validate(entry.policy))
         self._organizations[entry.organization] = Organization(entry=entry, routes=Routes(policy))
         return policy
 
@@ -205,12 +203,29 @@ class LedgerState:
             self.enforcers[name] = _decode_enforcer(value)
 
 
+def compiled_of(entry: PolicyEntry, written: Policy) -> CompiledPolicy:
+    """The policy of an entry as `written` there, with its boosts and moves."""
+    return CompiledPolicy.compile(
+        written, version=entry.version, boosts=active_boosts(entry), moves=active_moves(entry)
+    )
+
+
 def active_boosts(entry: PolicyEntry) -> dict[str, list[ActiveBoost]]:
     """The boosts of a policy by budget name."""
     boosts: dict[str, list[ActiveBoost]] = {}
     for boost in entry.boosts:
         boosts.setdefault(boost.budget, []).append(ActiveBoost(parse_usd(boost.amount_usd), boost.until_ms))
     return boosts
+
+
+def active_moves(entry: PolicyEntry) -> dict[str, list[ActiveMove]]:
+    """The moves of a policy by budget name: each one takes from one budget what it gives another."""
+    moves: dict[str, list[ActiveMove]] = {}
+    for move in entry.moves:
+        amount = parse_usd(move.amount_usd)
+        for budget, signed in ((move.from_budget, -amount), (move.to_budget, amount)):
+            moves.setdefault(budget, []).append(ActiveMove(signed, move.since_ms, move.ends_ms))
+    return moves
 
 
 def _always_counted(slot: Slot) -> bool:

@@ -18,6 +18,7 @@ from services.core import events as wire
 from services.core import outcomes
 from services.core.decision import DecisionMade
 from services.core.foresight_events import AnomalyFound, ForecastMade
+from services.core.moving_events import BudgetMoved
 from tests.contracts.samples import EXAMPLES, InvalidSample, Json, invalid_events, read_json, valid_events
 
 STRUCTS: dict[str, type[wire.Event]] = {
@@ -28,6 +29,7 @@ STRUCTS: dict[str, type[wire.Event]] = {
         wire.UsageCorrected,
         wire.PolicyChanged,
         wire.BoostGranted,
+        BudgetMoved,
         wire.AllowanceClaimed,
         wire.EnforcerAlive,
         wire.EnforcerForgotten,
