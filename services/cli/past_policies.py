@@ -23,32 +23,53 @@ from services.core.record import Record
 from services.core.state import LedgerState
 
 _MOVED: Final = str(BudgetMoved.__struct_config__.tag).encode()
-_CHANGES: Final = (_MOVED, *(str(event.__struct_config__.tag).encode() for event in (PolicyChanged, BoostGranted)))
+_CHANGES: Final = tuple(str(event.__struct_config__.tag).encode() for event in (PolicyChanged, BoostGranted))
+
+
+class MoneyMoved(Exception):
+    """Whether a move was granted follows from what was spent until then: all of the ledger has to be folded."""
+
+
+class PastPolicies:
+    """Folds a partition's records for the policies that were in force: only those that can change one, or `whole`."""
+
+    def __init__(self, partition: int, *, whole: bool = False) -> None:
+        self._state, self._clock_ms, self._whole = LedgerState(partition, PriceBook.bundled()), 0, whole
+
+    def take(self, record: Record) -> list[PolicyEntry]:
+        """The policies that the next record changes. Raises MoneyMoved for a move, unless all is folded."""
+        self._clock_ms = max(self._clock_ms, record.appended_at_ms)
+        if not self._whole:
+            if _MOVED in record.value:
+                raise MoneyMoved
+            if not any(change in record.value for change in _CHANGES):
+                return []
+        # The time that the ledger's clock showed: records between may have been left out.
+        timed = Record(record.partition, record.offset, self._clock_ms, record.value)
+        return list(fold(self._state, timed).policies.values())
 
 
 async def past_policies(settings: Settings, partition: int) -> AsyncGenerator[PolicyEntry, None]:
-    """Each policy that was put in force, and each that a boost has changed, in ledger order; close it when done.
+    """Each policy that was put in force, and each that a boost or a move has changed, in ledger order; close it when done.
 
-    Reads the partition from its beginning, and folds what may change a policy. Raises CliError when the beginning is
-    no longer kept, and aiokafka's `KafkaError`.
+    Reads the partition from its beginning, and folds what may change a policy; once money was moved, all of it. Raises
+    CliError when the beginning is no longer kept, and aiokafka's `KafkaError`.
     """
-    state, clock_ms = LedgerState(partition, PriceBook.bundled()), 0
-    try:
-        async with aclosing(read_ledger(settings, partition, await _last(settings, partition))) as batches:
-            async for batch in batches:
-                for record in batch:
-                    clock_ms = max(clock_ms, record.appended_at_ms)
-                    if any(change in record.value for change in _CHANGES):
-                        for entry in _apply(state, record, clock_ms):
-                            yield entry
-    except LedgerMissing as error:
-        raise CliError(f"the policy of that time cannot be read: {error}") from error
-
-
-def _apply(state: LedgerState, record: Record, clock_ms: int) -> list[PolicyEntry]:
-    """What a record changes, at the time that the ledger's clock showed: records between were left out."""
-    timed = Record(record.partition, record.offset, clock_ms, record.value)
-    return list(fold(state, timed).policies.values())
+    past, told, last = PastPolicies(partition), -1, await _last(settings, partition)
+    while True:
+        try:
+            async with aclosing(read_ledger(settings, partition, last)) as batches:
+                async for batch in batches:
+                    for record in batch:
+                        for entry in past.take(record):
+                            if record.offset > told:
+                                yield entry
+                        told = max(told, record.offset)
+            return
+        except MoneyMoved:
+            past = PastPolicies(partition, whole=True)
+        except LedgerMissing as error:
+            raise CliError(f"the policy of that time cannot be read: {error}") from error
 
 
 async def _last(settings: Settings, partition: int) -> int:
