@@ -6,17 +6,23 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
+from typing import Final
 
+from schemas.policy import Policy
 from services.core.ask import Ask
 from services.core.balance import Balance
+from services.core.effects import Effects
 from services.core.escrow import Share
 from services.core.events import to_ms
 from services.core.fold import fold
-from services.core.state import LedgerState
+from services.core.state import LedgerState, compiled_of
 from tests.core.ledger import PRICES, Changelog, Json
+from tests.sim.limits import USERS, Moved
 from tests.sim.world import World
 
 LIVELY_MS = 8_000
+NANOS: Final = 1_000_000_000
 
 
 class Broken(AssertionError):
@@ -36,6 +42,7 @@ class Auditor:
     def check_step(self, world: World) -> None:
         """No hard limit is overspent, nothing is granted beyond one, and nobody spends a share that was taken back."""
         for effects in world.broker.committed[self._read :]:
+            self._note_moves(effects)
             for key, balance in effects.balances.items():
                 if balance is not None and (balance.shares or key in self._shares):
                     self._check_shares(key, balance)
@@ -55,6 +62,25 @@ class Auditor:
         self._check_replay()
         self._check_enforcers()
         self._check_liveness()
+
+    def _note_moves(self, effects: Effects) -> None:
+        """What moved counts from now on. What the budgets of both users have together, no move has changed."""
+        entry = effects.policies.get("strict")
+        if entry is None or not self.world.limits.moving:
+            return
+        limits, at_ms = self.world.limits, _clock_ms(effects)
+        for move in entry.moves:
+            if move.move not in limits.moved:
+                giver, taker = (name.removesuffix("-hour") for name in (move.from_budget, move.to_budget))
+                amount = int(Decimal(move.amount_usd) * NANOS)
+                limits.moved[move.move] = Moved(move.since_ms, giver, taker, amount)
+                self.world.seen.moved += 1
+        real = {each.name: each for each in compiled_of(entry, Policy.model_validate(entry.policy)).budgets}
+        keys = {user: f"org:strict/user:{user}@hour:{limits.hour(at_ms)}" for user in USERS}
+        for user, key in keys.items():
+            allowed = limits.of_version(entry.version, key, at_ms)
+            _equal(real[limits.budget(user)].limit_at(at_ms), allowed, f"the limit of {key}")
+        _equal(sum(map(limits.net, keys.values())), 0, "what moves have made or lost")
 
     def _check_shares(self, key: str, balance: Balance) -> None:
         outstanding = {name: _outstanding(share) for name, share in balance.shares.items()}
@@ -113,6 +139,12 @@ class Auditor:
         for place in range(len(world.enforcers)):
             if not world.ask_until(place, ask, LIVELY_MS, self.check_step):
                 raise Broken(f"enforcer {place} is never granted what is free")
+
+
+def _clock_ms(effects: Effects) -> int:
+    """The ledger's clock when these effects were folded."""
+    assert effects.position is not None, "what is committed has a position"
+    return effects.position.clock_ms
 
 
 def _outstanding(share: Share) -> int:
