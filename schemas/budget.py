@@ -119,7 +119,8 @@ class Budget(Part):
 
     `fallback` maps a model to the one that is tried instead, step by step: from this budget's tier `fallback_at` on,
     and before any budget denies. A budget that only monitors offers none. `on_unknown` decides when an enforcer cannot
-    learn in time whether there is room. Moves of money leave it `min_usd` and bring it to `max_usd` at most.
+    learn in time whether there is room. Moves of money leave it `min_usd` and bring it to `max_usd` at
+    most; rules serve budgets of a higher `priority` first, and never at the cost of one that is higher still.
     """
 
     name: Identifier
@@ -142,6 +143,7 @@ class Budget(Part):
     schedule: Annotated[tuple[ScheduleRule, ...], Field(max_length=64)] = ()
     min_usd: Usd | None = None
     max_usd: Usd | None = None
+    priority: Priority = "normal"
 
     @property
     def alert_points(self) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from schemas.allocation import overcommitted
 from schemas.budget import EVERY, Budget, Grace, Part, ScheduleRule, Tiers
 from schemas.fields import Duration, Name, Usd
 from schemas.problems import DocumentError, Problem, problems_of, refuse
+from schemas.rules import RULES_MAX, Rule, rule_problems
 from schemas.strict_yaml import read_yaml
 
 BUDGETS_MAX = 1_000
@@ -84,11 +85,13 @@ class Policy(Part):
     requests: RequestCaps = RequestCaps()
     allocation: Allocation = Allocation()
     contacts: Annotated[tuple[Contact, ...], Field(max_length=256)] = ()
+    rules: Annotated[tuple[Rule, ...], Field(max_length=RULES_MAX)] = ()
 
     @model_validator(mode="after")
     def _whole_makes_sense(self) -> Self:
         refuse(_repeated_names(self))
         refuse(_contacts_of_nothing(self))
+        refuse(rule_problems(self.rules, self.budgets))
         if not self.allocation.overcommit:
             refuse(overcommitted(self.budgets))
         return self
@@ -145,5 +148,6 @@ MODELS: dict[str, type[Part]] = {
     "requests": RequestCaps,
     "allocation": Allocation,
     "contacts": Contact,
+    "rules": Rule,
 }
 FIELDS_OF = {parent: tuple(model.model_fields) for parent, model in MODELS.items()}
