@@ -17,6 +17,7 @@ from services.aggregator.settings import AggregatorSettings
 from services.console.settings import ConsoleSettings
 from services.enforcer.settings import EnforcerSettings
 from services.forecaster.settings import ForecasterSettings
+from services.steward.settings import StewardSettings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
 
@@ -30,6 +31,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "aggregator": AggregatorSettings,
     "sink": SinkSettings,
     "forecaster": ForecasterSettings,
+    "steward": StewardSettings,
     "console": ConsoleSettings,
 }
 
