@@ -116,6 +116,10 @@ class Api:
         """Put a policy in force."""
         return await self._once_known(lambda: self._post("ingest", "/v1/policies", _encode(change)))
 
+    async def move(self, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Move money between budgets."""
+        return await self._post("ingest", "/v1/moves", _encode(change))
+
     async def _once_known(self, call: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         """The answer of an ingest that knows the policies in force: one that has just started needs a moment."""
         deadline_ms = monotonic_ms() + POLICIES_KNOWN_S * 1000

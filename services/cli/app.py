@@ -25,6 +25,7 @@ from services.cli.commands import (
     governance,
     keys,
     policy,
+    policy_move,
     replay,
     report,
     status,
@@ -105,6 +106,7 @@ _add(audit.audit, LOOK, "audit && echo every sum is exact")
 _add(foreseen.alerts, LOOK, "alerts --kind projection")
 _add(foreseen.anomalies, LOOK, "anomalies --scope org:acme/project:search")
 app.add_typer(forecast.app, name="forecast", rich_help_panel=LOOK)
+policy.app.add_typer(policy_move.app)  # without a name of its own: its command stands below `policy`
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)
 app.add_typer(enforcer.app, name="enforcer", rich_help_panel=CHANGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=CHANGE)

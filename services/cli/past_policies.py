@@ -50,7 +50,7 @@ class PastPolicies:
 
 
 async def past_policies(settings: Settings, partition: int) -> AsyncGenerator[PolicyEntry, None]:
-    """Each policy that was put in force, and each that a boost or a move has changed, in ledger order; close it when done.
+    """Each policy that was put in force, and each that a boost or a move changed, in ledger order; close it when done.
 
     Reads the partition from its beginning, and folds what may change a policy; once money was moved, all of it. Raises
     CliError when the beginning is no longer kept, and aiokafka's `KafkaError`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from schemas.events import UsageCorrected, UsageRecorded
+from schemas.moving import MoveRequest
 from schemas.policy import Policy
 from schemas.steering import BoostRequest, FarewellRequest
 from services.adapters.openapi import answer, components, document, ref, refusals
@@ -90,12 +91,34 @@ CHANGED = {
         "positions": POSITIONS,
     },
 }
+MOVED = {
+    "type": "object",
+    "required": ["organization", "move", "applied", "durability", "positions"],
+    "properties": {
+        "organization": {"type": "string"},
+        "move": {"type": "string", "description": "The name of the move in the ledger."},
+        "applied": {"type": "boolean", "description": "Whether it is in force; false: not known yet."},
+        "durability": DURABILITY,
+        "positions": POSITIONS,
+    },
+}
 FORGOTTEN = {
     "type": "object",
     "required": ["enforcer", "durability", "positions"],
     "properties": {"enforcer": {"type": "string"}, "durability": DURABILITY, "positions": POSITIONS},
 }
 KEY_ID = {"type": ["string", "null"], "description": "The API key behind it; `by` is what its holder wrote."}
+MOVE_IN_FORCE = {
+    "type": "object",
+    "description": "Money that is another budget's until `ends_ms`, the end of its window.",
+    "required": ["move", "from_budget", "to_budget", "amount_usd", "since_ms", "by"],
+    "properties": {
+        **{name: {"type": "string"} for name in ("move", "from_budget", "to_budget", "amount_usd", "by", "reason")},
+        **{name: {"type": "integer"} for name in ("since_ms", "ends_ms", "until_ms")},
+        **{name: {"type": "string"} for name in ("rule", "returns")},
+        "key_id": KEY_ID,
+    },
+}
 POLICY_IN_FORCE = {
     "type": "object",
     "required": ["organization", "version", "policy", "by", "reason", "offset", "boosts"],
@@ -122,24 +145,52 @@ POLICY_IN_FORCE = {
                 },
             },
         },
+        "moves": {"type": "array", "items": MOVE_IN_FORCE},
     },
 }
 
 
 def openapi() -> dict[str, Any]:
     """The document, as `/openapi.json` serves it."""
-    schemas = components([UsageRecorded, UsageCorrected, Policy, BoostRequest, PolicyRequest, FarewellRequest])
+    schemas = components(
+        [UsageRecorded, UsageCorrected, Policy, BoostRequest, MoveRequest, PolicyRequest, FarewellRequest]
+    )
     schemas["PolicyRequest"]["properties"]["policy"] = ref("Policy")
     schemas |= {"Event": _event(), "Fates": FATES, "Changed": CHANGED, "PolicyInForce": POLICY_IN_FORCE}
-    schemas["Forgotten"] = FORGOTTEN
+    schemas |= {"Forgotten": FORGOTTEN, "Moved": MOVED}
     paths = {
         "/v1/events": {"post": _post_events()},
         "/v1/policies": {"post": _post_policy()},
         "/v1/policies/{organization}": {"get": _get_policy()},
         "/v1/boosts": {"post": _post_boost()},
+        "/v1/moves": {"post": _post_move()},
         "/v1/enforcers/forget": {"post": _forget_enforcer()},
     }
     return document(title="Spendgate ingest", description=DESCRIPTION, paths=paths, schemas=schemas)
+
+
+def _post_move() -> dict[str, Any]:
+    example = {
+        "organization": "acme",
+        "from_budget": "reserve-month",
+        "to_budget": "company-month",
+        "amount_usd": "250.00",
+        "by": "alice@example.com",
+        "reason": "launch week",
+    }
+    return {
+        "operationId": "postMove",
+        "summary": "Move money from one budget to another, to the end of their window.",
+        "description": "Needs an admin key. Only what is neither spent nor held by enforcers can be moved; a refusal "
+        "(409) says how much that is. From `until` on, what is free of it is given back before the window ends.",
+        "tags": ["policies"],
+        "requestBody": {"required": True, "content": {JSON: {"schema": ref("MoveRequest"), "example": example}}},
+        "responses": {
+            "200": answer("The money is moved.", ref("Moved")),
+            "202": answer("The move is durable; the ledger will make or refuse it soon.", ref("Moved")),
+            **refusals(400, 401, 403, 409, 413, 415, 422, 500, 503),
+        },
+    }
 
 
 def _forget_enforcer() -> dict[str, Any]:
@@ -242,7 +293,7 @@ def _get_policy() -> dict[str, Any]:
     }
     return {
         "operationId": "getPolicy",
-        "summary": "The policy in force, with its boosts.",
+        "summary": "The policy in force, with its boosts and moves.",
         "tags": ["policies"],
         "parameters": [organization],
         "responses": {
