@@ -114,6 +114,26 @@ class ScheduleRule(Part):
         return basis_points(self.factor)
 
 
+class CarryOver(Part):
+    """What a window leaves unspent is added to the limit of the next one: at most an amount, or a part of the limit."""
+
+    cap_usd: Usd | None = None
+    cap_percent: Percent | None = None
+
+    @model_validator(mode="after")
+    def _one_cap(self) -> Self:
+        if (self.cap_usd is None) == (self.cap_percent is None):
+            raise PydanticCustomError(
+                "no_single_cap", "write cap_usd (an amount) or cap_percent (of the limit), and not both"
+            )
+        return self
+
+    @property
+    def cap_bp(self) -> int | None:
+        """The cap in basis points of the limit."""
+        return None if self.cap_percent is None else basis_points(self.cap_percent / 100)
+
+
 class Budget(Part):
     """A limit on what one scope may spend in one window. An empty scope is the whole organization.
 
@@ -144,6 +164,7 @@ class Budget(Part):
     min_usd: Usd | None = None
     max_usd: Usd | None = None
     priority: Priority = "normal"
+    carry_over: CarryOver | None = None
 
     @property
     def alert_points(self) -> tuple[int, ...]:
@@ -157,6 +178,18 @@ class Budget(Part):
             raise PydanticCustomError("min_above_limit", "min_usd is above limit_usd: lower it, or raise the limit")
         if self.max_usd is not None and Decimal(self.max_usd) < limit:
             raise PydanticCustomError("max_below_limit", "max_usd is below limit_usd: raise it, or lower the limit")
+        return self
+
+    @model_validator(mode="after")
+    def _carries_what_it_has(self) -> Self:
+        if self.carry_over is not None and self.window in ("minute", "hour", "total"):
+            raise PydanticCustomError(
+                "nothing_to_carry", "carry_over goes from a day, week, month, quarter or year to the next: remove it"
+            )
+        if self.carry_over is not None and EVERY in self.scope.values():
+            raise PydanticCustomError(
+                "carries_for_many", "carry_over is for one scope, not for each of many (`*`): name the one"
+            )
         return self
 
     @model_validator(mode="after")

@@ -51,6 +51,7 @@ _TYPES = (
     _type(events.PolicyChanged, "ledger", "ingest"),
     _type(events.BoostGranted, "ledger", "ingest"),
     _type(events.BudgetMoved, "ledger", "ingest", "steward"),
+    _type(events.BudgetCarried, "ledger", "steward"),
     _type(events.AlertAcknowledged, "ledger", "ingest"),
     _type(events.AllowanceClaimed, "ledger", "enforcer"),
     _type(events.EnforcerAlive, "ledger", "enforcer"),

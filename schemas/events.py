@@ -7,7 +7,7 @@ from typing import Literal
 from schemas.decision import Decision
 from schemas.envelope import CloudEvent
 from schemas.foresight import Anomaly, Forecast
-from schemas.moving import Move
+from schemas.moving import Carry, Move
 from schemas.outcomes import Alert, AuditEntry, Charge, Rejection
 from schemas.spending import Correction, Expiry, Usage
 from schemas.steering import Acknowledgement, AllowanceClaim, Boost, Farewell, Heartbeat, PolicyChange
@@ -53,6 +53,13 @@ class BudgetMoved(CloudEvent):
 
     type: Literal["spendgate.budget.moved.v1"]
     data: Move
+
+
+class BudgetCarried(CloudEvent):
+    """A window of a budget ended some time ago, and what it left unspent is the next one's."""
+
+    type: Literal["spendgate.budget.carried.v1"]
+    data: Carry
 
 
 class AlertAcknowledged(CloudEvent):

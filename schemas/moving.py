@@ -38,6 +38,16 @@ class MoveRequest(Data):
         return self
 
 
+class Carry(Data):
+    """A window of a budget is over: what it leaves is to be counted, and added to the next one as its policy says."""
+
+    organization: Name
+    budget: Identifier
+    window: Name
+    by: Name
+    reason: Text = ""
+
+
 class Move(MoveRequest):
     """Money that one budget gives another, to the end of a window. `move` names it: said twice, it happens once.
 

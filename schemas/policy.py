@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, StrictBool, ValidationError, model_v
 from pydantic_core import PydanticCustomError
 
 from schemas.allocation import overcommitted
-from schemas.budget import EVERY, Budget, Grace, Part, ScheduleRule, Tiers
+from schemas.budget import EVERY, Budget, CarryOver, Grace, Part, ScheduleRule, Tiers
 from schemas.fields import Duration, Name, Usd
 from schemas.problems import DocumentError, Problem, problems_of, refuse
 from schemas.rules import RULES_MAX, Rule, rule_problems
@@ -144,6 +144,7 @@ MODELS: dict[str, type[Part]] = {
     "budgets": Budget,
     "tiers": Tiers,
     "grace": Grace,
+    "carry_over": CarryOver,
     "schedule": ScheduleRule,
     "requests": RequestCaps,
     "allocation": Allocation,

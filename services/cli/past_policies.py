@@ -17,12 +17,12 @@ from services.cli.errors import CliError
 from services.core.effects import PolicyEntry
 from services.core.events import BoostGranted, PolicyChanged
 from services.core.fold import fold
-from services.core.moving_events import BudgetMoved
+from services.core.moving_events import BudgetCarried, BudgetMoved
 from services.core.pricing import PriceBook
 from services.core.record import Record
 from services.core.state import LedgerState
 
-_MOVED: Final = str(BudgetMoved.__struct_config__.tag).encode()
+_MOVED: Final = tuple(str(event.__struct_config__.tag).encode() for event in (BudgetMoved, BudgetCarried))
 _CHANGES: Final = tuple(str(event.__struct_config__.tag).encode() for event in (PolicyChanged, BoostGranted))
 
 
@@ -40,7 +40,7 @@ class PastPolicies:
         """The policies that the next record changes. Raises MoneyMoved for a move, unless all is folded."""
         self._clock_ms = max(self._clock_ms, record.appended_at_ms)
         if not self._whole:
-            if _MOVED in record.value:
+            if any(moved in record.value for moved in _MOVED):
                 raise MoneyMoved
             if not any(change in record.value for change in _CHANGES):
                 return []

@@ -31,7 +31,7 @@ def apply_move(to: Application, event: BudgetMoved, index: int) -> None:
         return
     organization = to.state.organization(move.organization)
     entry, policy = organization.entry, organization.routes.policy
-    source, target = _budget(policy, move.from_budget, "from_budget"), _budget(policy, move.to_budget, "to_budget")
+    source, target = named(policy, move.from_budget, "from_budget"), named(policy, move.to_budget, "to_budget")
     assert entry is not None, "budgets come from a policy"
     if any(known.move == move.move for known in entry.moves):
         to.effects.counts["duplicate"] += 1
@@ -61,14 +61,15 @@ def apply_move(to: Application, event: BudgetMoved, index: int) -> None:
         key_id=move.key_id,
     )
     adopt(to, msgspec.structs.replace(entry, moves=(*moves, granted), offset=to.offset))
-    _guard(to, policy.organization, source, window)
-    _guard(to, policy.organization, target, window)
+    guard_balance(to, policy.organization, source, window)
+    guard_balance(to, policy.organization, target, window)
     to.effects.counts["move"] += 1
     _audit(to, index, move, source, target, amount)
     to.remember(event)
 
 
-def _budget(policy: CompiledPolicy, name: str, field: str) -> Budget:
+def named(policy: CompiledPolicy, name: str, field: str) -> Budget:
+    """A budget of a policy. Raises Refused, naming the field."""
     for budget in policy.budgets:
         if budget.name == name:
             return budget
@@ -125,7 +126,7 @@ def balance_key(organization: str, budget: Budget, window: Window) -> str:
     return f"{budget_scope(organization, dict(budget.pattern))}@{window.label}"
 
 
-def _guard(to: Application, organization: str, budget: Budget, window: Window) -> None:
+def guard_balance(to: Application, organization: str, budget: Budget, window: Window) -> None:
     """Put the limit of now on a balance that has shares, and grant what others wait for there."""
     key = balance_key(organization, budget, window)
     balance = to.state.tables[level_of(key.rpartition("@")[0])].get(key)

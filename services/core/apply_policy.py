@@ -11,7 +11,7 @@ from services.core.backfill import backfill
 from services.core.effects import GrantedBoost, PolicyEntry
 from services.core.events import BoostGranted, PolicyChanged, iso, to_ms
 from services.core.money import MoneyError, parse_usd
-from services.core.moving.standing_moves import kept_moves, moves_of_both
+from services.core.moving.standing_moves import carrying_since, kept_carries, kept_moves, moves_of_both
 from services.core.policy import CompiledPolicy
 from services.core.rejection import Reason, Refused
 from services.core.scope import scope_key
@@ -43,9 +43,8 @@ def apply_policy(to: Application, event: PolicyChanged, index: int) -> None:
     )
     before = to.state.organization(change.organization).routes.policy
     policy = adopt(to, entry)
-    kept = () if current is None else kept_moves(current.moves, to.clock_ms - to.state.horizon_ms)
-    if moves := moves_of_both(kept, before, policy):
-        policy = adopt(to, msgspec.structs.replace(entry, moves=moves))
+    entry = _with_money_moved(to, current, entry, before, policy)
+    policy = adopt(to, entry)
     for key, balance in backfill(to.state.tables, policy, to.clock_ms):
         balance.offset = to.offset
         to.effects.balances[key] = balance
@@ -53,6 +52,20 @@ def apply_policy(to: Application, event: PolicyChanged, index: int) -> None:
     to.effects.counts["policy"] += 1
     audit_policy(to, index, current, entry)
     to.remember(event)
+
+
+def _with_money_moved(
+    to: Application, current: PolicyEntry | None, entry: PolicyEntry, before: CompiledPolicy, after: CompiledPolicy
+) -> PolicyEntry:
+    """The entry with what was moved and carried over until now, as far as its budgets are still what they were."""
+    horizon_begins_ms = to.clock_ms - to.state.horizon_ms
+    moves, carries = ((), ()) if current is None else (current.moves, current.carries)
+    return msgspec.structs.replace(
+        entry,
+        moves=moves_of_both(kept_moves(moves, horizon_begins_ms), before, after),
+        carries=kept_carries(carries, horizon_begins_ms, before, after),
+        carrying_since_ms=carrying_since(current, Policy.model_validate(entry.policy), before, after, to.clock_ms),
+    )
 
 
 def apply_boost(to: Application, event: BoostGranted, index: int) -> None:

@@ -14,7 +14,18 @@ from services.core.outcomes import Alert, AuditEntry, Charge, Rejection
 from services.core.seen import SeenRecord
 
 Count = Literal[
-    "counted", "duplicate", "rejected", "unpriced", "skipped", "policy", "boost", "move", "claim", "alive", "forgotten"
+    "counted",
+    "duplicate",
+    "rejected",
+    "unpriced",
+    "skipped",
+    "policy",
+    "boost",
+    "move",
+    "carry",
+    "claim",
+    "alive",
+    "forgotten",
 ]
 Exposure = Literal["unreserved", "overdrawn", "reclaimed", "shrunk"]
 """What can bring a balance above its hard limit, in nano-dollars: usage that no share covers, usage beyond the share it
@@ -68,6 +79,16 @@ class GrantedMove(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     key_id: str | None = None
 
 
+class CarriedOver(Struct, frozen=True, kw_only=True, gc=False):
+    """What a budget's window left to the next one, for good; `turns_ms` is where one ends and the other begins."""
+
+    budget: str
+    window: str
+    amount_usd: str
+    turns_ms: int
+    ends_ms: int
+
+
 class PolicyEntry(Struct, frozen=True, kw_only=True):
     """An organization's policy in force: the value in the policies table, keyed by organization."""
 
@@ -80,6 +101,9 @@ class PolicyEntry(Struct, frozen=True, kw_only=True):
     boosts: tuple[GrantedBoost, ...] = ()
     key_id: str | None = None
     moves: tuple[GrantedMove, ...] = ()
+    carries: tuple[CarriedOver, ...] = ()
+    # Since when, by the ledger's clock, budgets carry over: of windows that ended before, nothing is known.
+    carrying_since_ms: dict[str, int] = {}
 
 
 @dataclass(slots=True)

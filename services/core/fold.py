@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from services.core.application import Application
 from services.core.apply_claim import apply_said
-from services.core.apply_move import apply_move
+from services.core.apply_carry import apply_transfer
 from services.core.apply_policy import apply_boost, apply_policy
 from services.core.apply_usage import apply_correction, apply_expiry, apply_usage
 from services.core.effects import Effects
@@ -23,7 +23,7 @@ from services.core.events import (
     UsageRecorded,
 )
 from services.core.ledger_event import LedgerEvent
-from services.core.moving_events import BudgetMoved
+from services.core.moving_events import BudgetCarried, BudgetMoved
 from services.core.record import Malformed, Record, Skipped, original_event, read_events
 from services.core.rejection import Reason, Refused, rejection
 from services.core.state import LedgerState
@@ -59,8 +59,8 @@ def _apply(to: Application, event: LedgerEvent | Malformed | Skipped, index: int
             apply_policy(to, event, index)
         case BoostGranted():
             apply_boost(to, event, index)
-        case BudgetMoved():
-            apply_move(to, event, index)
+        case BudgetMoved() | BudgetCarried():
+            apply_transfer(to, event, index)
         case AllowanceClaimed() | EnforcerAlive() | EnforcerForgotten():
             apply_said(to, event, index)
         case Skipped():

@@ -12,9 +12,11 @@ from services.core.events import (
     UsageCorrected,
     UsageRecorded,
 )
-from services.core.moving_events import BudgetMoved
+from services.core.moving_events import BudgetCarried, BudgetMoved
 
-Counted = UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted | BudgetMoved
+Counted = (
+    UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted | BudgetMoved | BudgetCarried
+)
 """Events that count once, however often they are sent."""
 
 LedgerEvent = Counted | AllowanceClaimed | EnforcerAlive | EnforcerForgotten

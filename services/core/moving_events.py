@@ -27,5 +27,19 @@ class Move(Struct, frozen=True, kw_only=True, gc=False):
     key_id: Name | None = None
 
 
+class Carry(Struct, frozen=True, kw_only=True, gc=False):
+    """A budget's window is over: what it leaves is to be added to the next one. The fold works out how much that is."""
+
+    organization: Name
+    budget: Name
+    window: Name
+    by: Name
+    reason: Text = ""
+
+
+class BudgetCarried(Event, frozen=True, kw_only=True, gc=False, tag="spendgate.budget.carried.v1"):
+    data: Carry
+
+
 class BudgetMoved(Event, frozen=True, kw_only=True, gc=False, tag="spendgate.budget.moved.v1"):
     data: Move

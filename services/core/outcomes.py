@@ -82,7 +82,9 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     expected_on: date | None = None
 
 
-AuditAction = Literal["policy.applied", "boost.granted", "budget.moved", "enforcer.forgotten", "usage.corrected"]
+AuditAction = Literal[
+    "policy.applied", "boost.granted", "budget.moved", "budget.carried", "enforcer.forgotten", "usage.corrected"
+]
 
 
 class AuditEntry(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

@@ -96,7 +96,7 @@ class Budget:
         return sum(boost.amount_nanousd for boost in self.boosts if at_ms < boost.until_ms)
 
     def moved_at(self, at_ms: int) -> int:
-        """What moves have added at an instant, or taken: then it is negative. Over all budgets these add up to zero."""
+        """What moves have added at an instant, or taken: then it is negative."""
         for since_ms, moved_nanousd in self.shifts:
             if at_ms >= since_ms:
                 return moved_nanousd

@@ -20,6 +20,7 @@ class Reason(StrEnum):
     INVALID_POLICY = "invalid_policy"
     STALE_POLICY = "stale_policy"
     UNKNOWN_BUDGET = "unknown_budget"
+    INVALID_CARRY = "invalid_carry"
     INVALID_MOVE = "invalid_move"
     BELOW_MINIMUM = "below_minimum"
     ABOVE_MAXIMUM = "above_maximum"

@@ -10,7 +10,7 @@ import msgspec
 from schemas.policy import Policy
 from services.core.alerting import Watch, watches_of
 from services.core.backfill import BACKFILLED
-from services.core.balance import HORIZON_MS, Balance, Tables, is_kept, split_key
+from services.core.balance import CARRY_AFTER_MS, HORIZON_MS, Balance, Tables, is_kept, split_key
 from services.core.effects import PolicyEntry, Position
 from services.core.escrow import ENFORCER_KEY, Registered
 from services.core.events import Dimensions
@@ -72,11 +72,19 @@ class LedgerState:
     equal states give equal states, byte for byte.
     """
 
-    def __init__(self, partition: int, prices: PriceBook, *, horizon_ms: int = HORIZON_MS) -> None:
+    def __init__(
+        self,
+        partition: int,
+        prices: PriceBook,
+        *,
+        horizon_ms: int = HORIZON_MS,
+        carry_after_ms: int = CARRY_AFTER_MS,
+    ) -> None:
         self.partition = partition
         self.prices = prices
         self.price_version = prices.version
         self.horizon_ms = horizon_ms
+        self.carry_after_ms = carry_after_ms
         self.position = Position()
         self.tables = Tables()
         self.seen = Seen()
@@ -219,12 +227,17 @@ def active_boosts(entry: PolicyEntry) -> dict[str, list[ActiveBoost]]:
 
 
 def active_moves(entry: PolicyEntry) -> dict[str, list[ActiveMove]]:
-    """The moves of a policy by budget name: each one takes from one budget what it gives another."""
+    """The moves of a policy by budget name: from one budget to another, and from one window to the next."""
     moves: dict[str, list[ActiveMove]] = {}
     for move in entry.moves:
         amount = parse_usd(move.amount_usd)
         for budget, signed in ((move.from_budget, -amount), (move.to_budget, amount)):
             moves.setdefault(budget, []).append(ActiveMove(signed, move.since_ms, move.ends_ms))
+    for carried in entry.carries:
+        amount, turns_ms = parse_usd(carried.amount_usd), carried.turns_ms
+        # Whoever looks at a window that is over looks at its last instant: there the money is no longer.
+        left, came = ActiveMove(-amount, turns_ms - 1, turns_ms), ActiveMove(amount, turns_ms, carried.ends_ms)
+        moves.setdefault(carried.budget, []).extend((left, came))
     return moves
 
 

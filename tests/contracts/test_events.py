@@ -18,7 +18,7 @@ from services.core import events as wire
 from services.core import outcomes
 from services.core.decision import DecisionMade
 from services.core.foresight_events import AnomalyFound, ForecastMade
-from services.core.moving_events import BudgetMoved
+from services.core.moving_events import BudgetCarried, BudgetMoved
 from tests.contracts.samples import EXAMPLES, InvalidSample, Json, invalid_events, read_json, valid_events
 
 STRUCTS: dict[str, type[wire.Event]] = {
@@ -30,6 +30,7 @@ STRUCTS: dict[str, type[wire.Event]] = {
         wire.PolicyChanged,
         wire.BoostGranted,
         BudgetMoved,
+        BudgetCarried,
         wire.AllowanceClaimed,
         wire.EnforcerAlive,
         wire.EnforcerForgotten,

@@ -62,8 +62,8 @@ def need_of(
         within = f" in {percent(elapsed)} of the {window.kind}"
     measured = amount * BASIS_POINTS // limit if limit > 0 else (BASIS_POINTS * 100 if amount else 0)
     holds = measured >= rule.threshold_bp if rule.reaches else measured > rule.threshold_bp
-    told = f"{budget.name} {words} of {dollars(limit)}{within}: {rule.metric} {percent(measured)}, rule {rule.name} is {rule.when}"
-    return Need(measured, holds, told)
+    told = f"{budget.name} {words} of {dollars(limit)}{within}: {rule.metric} {percent(measured)}"
+    return Need(measured, holds, f"{told}, rule {rule.name} is {rule.when}")
 
 
 def rank(priority: str) -> int:
