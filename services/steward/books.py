@@ -42,7 +42,8 @@ class InForce:
     @property
     def looks(self) -> bool:
         """Whether something in it may ever want a move."""
-        return bool(self.written.rules) or any(move.until_ms is not None for move in self.entry.moves)
+        lent = any(move.until_ms is not None for move in self.entry.moves)
+        return lent or bool(self.written.rules) or any(each.carry_over for each in self.written.budgets)
 
     def scopes(self) -> set[str]:
         """The scopes whose balances matter."""

@@ -1,4 +1,4 @@
-"""Looks at every policy with rules, again and again, and asks the ledger for the moves that they want."""
+"""Looks at every policy with rules, again and again, and asks the ledger for what they want."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from services.adapters.publisher import Publisher
 from services.adapters.topics import topic
 from services.core.events import from_ms
 from services.core.money import format_usd
+from services.core.moving.carrying import DueCarry, due_carries
 from services.core.moving.wanted import WantedMove, wanted_moves
-from services.core.moving_events import BudgetMoved, Move
+from services.core.moving_events import BudgetCarried, BudgetMoved, Carry, Move
 from services.steward.books import Books, InForce
 from services.steward.health import Health
 from services.steward.settings import StewardSettings
@@ -24,6 +25,8 @@ SOURCE: Final = "spendgate/steward"
 REASON_CHARACTERS_MAX: Final = 2048
 _encode = msgspec.json.Encoder().encode
 log = logs.logger(__name__)
+
+Asked = BudgetMoved | BudgetCarried
 
 
 class Rounds:
@@ -47,39 +50,50 @@ class Rounds:
         self._forget_asked()
         for each in self._books.looking():
             try:
-                wanted = self._wanted(each, at_ms)
+                events = self._wanted(each, at_ms)
             except Exception:  # one organization's trouble is not another's
                 self._health.failed()
                 log.exception("cannot look at a policy", organization=each.entry.organization)
                 continue
-            if wanted:
-                await self._ask(each.entry.organization, wanted, at_ms)
+            if events:
+                await self._ask(each.entry.organization, events)
 
-    def _wanted(self, each: InForce, at_ms: int) -> list[WantedMove]:
+    def _wanted(self, each: InForce, at_ms: int) -> list[Asked]:
+        """The events to send: what rules want, and windows to be carried over; none that was asked for just now."""
         stands = self._books.stands(each.compiled, at_ms)
-        wanted = wanted_moves(each.compiled, each.written, each.entry.moves, stands, at_ms)
-        return [move for move in wanted if self._key(each.entry.organization, move) not in self._asked_ms]
+        moves = wanted_moves(each.compiled, each.written, each.entry.moves, stands, at_ms)
+        carries = due_carries(each.entry, each.written, each.compiled, at_ms)
+        name = each.entry.organization
+        events: list[Asked] = [carry_event(name, due, at_ms) for due in carries]
+        events += [move_event(name, move, at_ms) for move in moves]
+        return [event for event in events if _key(event) not in self._asked_ms]
 
-    async def _ask(self, organization: str, wanted: list[WantedMove], at_ms: int) -> None:
+    async def _ask(self, organization: str, events: list[Asked]) -> None:
         assert self._publisher.partitions is not None, "the publisher has connected"
         partition = partition_for(organization, self._publisher.partitions)
-        record = b"[" + b",".join(_encode(event_of(organization, move, at_ms)) for move in wanted) + b"]"
+        record = b"[" + b",".join(map(_encode, events)) + b"]"
         await self._publisher.deliver(topic(self._settings, "ledger"), partition, record)
-        for move in wanted:
-            self._asked_ms[self._key(organization, move)] = monotonic_ms()
-            log.info("asked for a move", organization=organization, move=move.move, reason=move.reason)
-        self._health.asked(len(wanted))
+        for event in events:
+            self._asked_ms[_key(event)] = monotonic_ms()
+            log.info("asked for a move", organization=organization, move=event.id, reason=event.data.reason)
+        self._health.asked(len(events))
 
     def _forget_asked(self) -> None:
         since_ms = monotonic_ms() - int(self._settings.steward_retry_s * 1000)
         self._asked_ms = {name: asked_ms for name, asked_ms in self._asked_ms.items() if asked_ms > since_ms}
 
-    @staticmethod
-    def _key(organization: str, move: WantedMove) -> str:
-        return f"{organization}/{move.move}"
+
+def _key(event: Asked) -> str:
+    return f"{event.data.organization}/{event.id}"
 
 
-def event_of(organization: str, wanted: WantedMove, at_ms: int) -> BudgetMoved:
+def carry_event(organization: str, due: DueCarry, at_ms: int) -> BudgetCarried:
+    """The event that asks the ledger to carry a window over."""
+    data = Carry(organization=organization, budget=due.budget, window=due.window, by=SOURCE, reason=due.reason)
+    return BudgetCarried(id=due.name, source=SOURCE, time=from_ms(at_ms), subject=organization, data=data)
+
+
+def move_event(organization: str, wanted: WantedMove, at_ms: int) -> BudgetMoved:
     """The event that asks the ledger for a move."""
     data = Move(
         organization=organization,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.policy import parse_policy
+from schemas.policy import Policy, parse_policy
 from schemas.problems import DocumentError
 from services.core.balance import CARRY_AFTER_MS, HORIZON_MS, HOUR_MS
+from services.core.moving.carrying import due_carries
 from services.core.rejection import Reason
 from services.core.state import LedgerState
 from tests.core.ledger import NOON_MS, Changelog, Json, budget, costing, event, policy, record, run
@@ -147,3 +148,20 @@ def test_what_was_carried_over_leaves_a_horizon_after_it_ended() -> None:
 def test_a_carry_over_that_cannot_work_is_refused_with_advice(change: Json, words: str) -> None:
     with pytest.raises(DocumentError, match=words):
         parse_policy({"organization": "acme", "budgets": [{**CARRYING, **change}]})
+
+
+def test_windows_are_due_once_they_have_settled_and_until_they_are_carried_over() -> None:
+    state, _ = run([record(0, policy(POOL, CARRYING))])
+
+    def due(at_ms: int) -> list[tuple[str, str]]:
+        organization = state.organization("acme")
+        assert organization.entry is not None
+        written = Policy.model_validate(organization.entry.policy)
+        found = due_carries(organization.entry, written, organization.routes.policy, at_ms)
+        return [(each.name, each.window) for each in found]
+
+    assert due(NOON_MS) == [], "it did not carry over yesterday"
+    assert due(SETTLED_MS - 1) == []
+    assert due(SETTLED_MS) == [(f"carry/search/{TODAY}", TODAY)]
+    run([record(1, carry(), at_ms=SETTLED_MS)], state)
+    assert due(SETTLED_MS) == []

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.core import apply_move, escrow
+from services.core import apply_carry, apply_move, escrow
 from services.core.escrow import Share
 from services.core.guard import Guard
 from services.core.standing import Standing
@@ -78,6 +78,7 @@ def _give_back_what_is_held(wants: Wants, want: Want, amount_nanousd: int) -> No
 
 
 PLANTED: Final[Mapping[str, tuple[Any, str, Any]]] = {
+    "carry_ignores_shares": (apply_carry, "free", _free_without_shares),
     "move_ignores_shares": (apply_move, "free", _free_without_shares),
     "shares_ignored": (escrow, "room", _room_without_shares),
     "granted_again": (Share, "grant", _grant_again),

@@ -20,6 +20,7 @@ class Happenings:
     throttled: int = 0
     admitted_after_reclaim: int = 0
     moved: int = 0
+    carried: int = 0
 
     def admitted(self, *, reclaimed: bool, graced: bool) -> None:
         """A request was allowed, perhaps beyond the limit, by an enforcer that may have been given up by then."""

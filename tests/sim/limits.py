@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -29,9 +29,10 @@ class Moved:
 class Limits:
     """A budget on the day, one on each user's hour, alike; halved in the hour from noon UTC if `scheduled`.
 
-    `paced`: the last tenth is let out slowly. `gracious`: on the day, critical requests may go a tenth beyond. `moving`:
-    each user has a budget of its own, and money moves between them. `changes`: when which amount was put in force, in
-    nano-dollars. `moved`: what the ledger has moved, by the name of the move.
+    `paced`: the last tenth is let out slowly. `gracious`: on the day, critical requests may go a tenth beyond.
+    `moving`: each user has a budget of its own, and money moves between them; `moved` by the name of the move.
+    `carrying`: half of a day's limit may be left to the next one; `carried`, by day. `changes`: when which amount was
+    put in force. All in nano-dollars.
     """
 
     zone: ZoneInfo
@@ -39,7 +40,9 @@ class Limits:
     paced: bool
     gracious: bool
     moving: bool = False
+    carrying: bool = False
     moved: dict[str, Moved] = field(default_factory=dict)
+    carried: dict[str, int] = field(default_factory=dict)
     changes: list[tuple[int, int]] = field(default_factory=list)
 
     def put_in_force(self, now_ms: int, amount: int) -> dict[str, Any]:
@@ -52,9 +55,10 @@ class Limits:
             "tiers": {"soft": "0.8", "throttle": "0.9" if self.paced else "1", "hard": "1"},
         }
         grace = {"grace": {"priorities": ["critical"], "percent": 10, "duration": "2h"}} if self.gracious else {}
+        carry = {"carry_over": {"cap_percent": 50}} if self.carrying else {}
         users = USERS if self.moving else ("*",)
         budgets = (
-            budget("hard", usd, "day", **common, **grace),
+            budget("hard", usd, "day", **common, **grace, **carry),
             *(budget(self.budget(user), usd, "hour", scope={"user": user}, **common) for user in users),
         )
         written = policy(*budgets, organization="strict", timezone=self.zone.key, version=version, at_ms=now_ms)
@@ -73,14 +77,21 @@ class Limits:
         }
         return event("budget.moved", data, event_id=name, source=source, at_ms=at_ms)
 
+    def carry(self, day: str, *, at_ms: int) -> Json:
+        """The event that carries a day over."""
+        data = {"organization": "strict", "budget": "hard", "window": f"day:{day}", "by": "steward"}
+        return event("budget.carried", data, event_id=f"carry-{day}", source="steward", at_ms=at_ms)
+
     def budget(self, user: str) -> str:
         """What the budget of a user is called."""
         return "each-user" if user == "*" else f"{user}-hour"
 
     def net(self, key: str) -> int:
-        """What moves have given the balance of a user's hour, or taken from it."""
-        if "@hour:" not in key:
-            return 0
+        """What moves have given the balance of a user's hour, or taken from it; and a day, from the day before."""
+        if "@day:" in key:
+            day = date.fromisoformat(key.rpartition("@day:")[2])
+            came, left = (self.carried.get(each.isoformat(), 0) for each in (day - timedelta(days=1), day))
+            return came - left
         user = key.partition("/user:")[2].partition("@")[0]
         start_ms, end_ms = self.window(key)
         happened = [moved for moved in self.moved.values() if start_ms <= moved.since_ms < end_ms]
@@ -110,7 +121,8 @@ class Limits:
             for (since_ms, amount), ended_ms in zip(self.changes, until_ms, strict=True)
             for moment in (since_ms, ended_ms)
         )
-        return limit * 11 // 10 if self.gracious and "@day:" in key else limit + self.net(key)
+        limit += self.net(key)
+        return limit * 11 // 10 if self.gracious and "@day:" in key else limit
 
     def day(self, at_ms: int) -> str:
         """The day that an instant belongs to."""
