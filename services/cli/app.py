@@ -26,6 +26,7 @@ from services.cli.commands import (
     keys,
     policy,
     policy_move,
+    policy_simulate,
     replay,
     report,
     status,
@@ -106,7 +107,8 @@ _add(audit.audit, LOOK, "audit && echo every sum is exact")
 _add(foreseen.alerts, LOOK, "alerts --kind projection")
 _add(foreseen.anomalies, LOOK, "anomalies --scope org:acme/project:search")
 app.add_typer(forecast.app, name="forecast", rich_help_panel=LOOK)
-policy.app.add_typer(policy_move.app)  # without a name of its own: its command stands below `policy`
+for below in (policy_move, policy_simulate):  # without a name of their own: their commands stand below `policy`
+    policy.app.add_typer(below.app)
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)
 app.add_typer(enforcer.app, name="enforcer", rich_help_panel=CHANGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=CHANGE)
