@@ -141,6 +141,7 @@ class Budget(Part):
     and before any budget denies. A budget that only monitors offers none. `on_unknown` decides when an enforcer cannot
     learn in time whether there is room. Moves of money leave it `min_usd` and bring it to `max_usd` at
     most; rules serve budgets of a higher `priority` first, and never at the cost of one that is higher still.
+    `owner`: who answers for it, a person or a team.
     """
 
     name: Identifier
@@ -165,6 +166,7 @@ class Budget(Part):
     max_usd: Usd | None = None
     priority: Priority = "normal"
     carry_over: CarryOver | None = None
+    owner: Name | None = None
 
     @property
     def alert_points(self) -> tuple[int, ...]:

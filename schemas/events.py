@@ -7,6 +7,7 @@ from typing import Literal
 from schemas.decision import Decision
 from schemas.envelope import CloudEvent
 from schemas.foresight import Anomaly, Forecast
+from schemas.governance import BoostProposal, PolicyProposal, ProposalReview
 from schemas.moving import Carry, Move
 from schemas.outcomes import Alert, AuditEntry, Charge, Rejection
 from schemas.spending import Correction, Expiry, Usage
@@ -60,6 +61,27 @@ class BudgetCarried(CloudEvent):
 
     type: Literal["spendgate.budget.carried.v1"]
     data: Carry
+
+
+class PolicyProposed(CloudEvent):
+    """Somebody wants another policy in force."""
+
+    type: Literal["spendgate.policy.proposed.v1"]
+    data: PolicyProposal
+
+
+class BoostRequested(CloudEvent):
+    """Somebody wants more room for a budget than one person may give."""
+
+    type: Literal["spendgate.boost.requested.v1"]
+    data: BoostProposal
+
+
+class ProposalReviewed(CloudEvent):
+    """Somebody approved or rejected what is proposed."""
+
+    type: Literal["spendgate.proposal.reviewed.v1"]
+    data: ProposalReview
 
 
 class AlertAcknowledged(CloudEvent):

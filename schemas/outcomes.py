@@ -88,8 +88,8 @@ class Alert(Data):
 class AuditEntry(Data):
     """Who changed what, and why. `entry` follows from the place in the ledger: twice is the same.
 
-    `subject` is what was changed: an organization's policy, a budget, an enforcer, a charge. `before` and `after` are JSON
-    texts; `budgets` names the budgets whose room it changed. Without an `organization` it concerned all of a partition.
+    `subject` is what was changed: an organization's policy, a budget, an enforcer, a charge. `before` and `after` are
+    JSON texts; `budgets` names those whose room it changed. Without an `organization` it concerned a whole partition.
     """
 
     entry: Name

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, Field, StrictBool, ValidationError, model_validator
@@ -76,6 +76,19 @@ class Contact(Part):
         return self
 
 
+class Governance(Part):
+    """Who must agree to a change. It is reviewed under the rules in force, not under those that it brings.
+
+    `review` required: a policy is proposed by one person and approved by another, each with a key of their own.
+    `owners` required: every budget names its `owner`. `boosts_above_usd`: above it a boost needs a second person too;
+    what runs on a budget by one person's word counts together.
+    """
+
+    review: Literal["none", "required"] = "none"
+    owners: Literal["none", "required"] = "none"
+    boosts_above_usd: Usd | None = None
+
+
 class Policy(Part):
     """Everything that limits one organization. Applying it replaces the policy before it, whole."""
 
@@ -86,12 +99,15 @@ class Policy(Part):
     allocation: Allocation = Allocation()
     contacts: Annotated[tuple[Contact, ...], Field(max_length=256)] = ()
     rules: Annotated[tuple[Rule, ...], Field(max_length=RULES_MAX)] = ()
+    governance: Governance = Governance()
 
     @model_validator(mode="after")
     def _whole_makes_sense(self) -> Self:
         refuse(_repeated_names(self))
         refuse(_contacts_of_nothing(self))
         refuse(rule_problems(self.rules, self.budgets))
+        if self.governance.owners == "required":
+            refuse(_budgets_of_nobody(self))
         if not self.allocation.overcommit:
             refuse(overcommitted(self.budgets))
         return self
@@ -139,6 +155,12 @@ def _contacts_of_nothing(policy: Policy) -> Iterator[Problem]:
             yield Problem(f"contacts[{index}].budget", f"no budget is called {contact.budget!r}; {advice}")
 
 
+def _budgets_of_nobody(policy: Policy) -> Iterator[Problem]:
+    for index, budget in enumerate(policy.budgets):
+        if budget.owner is None:
+            yield Problem(f"budgets[{index}].owner", f"{budget.name!r} has none, and governance asks for one: add it")
+
+
 MODELS: dict[str, type[Part]] = {
     "": Policy,
     "budgets": Budget,
@@ -150,5 +172,6 @@ MODELS: dict[str, type[Part]] = {
     "allocation": Allocation,
     "contacts": Contact,
     "rules": Rule,
+    "governance": Governance,
 }
 FIELDS_OF = {parent: tuple(model.model_fields) for parent, model in MODELS.items()}

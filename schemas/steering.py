@@ -47,21 +47,26 @@ class PolicyChange(Data):
         return self
 
 
-class BoostRequest(Data):
-    """Extra room for one budget until an instant, as somebody asks for it."""
+class WantedBoost(Data):
+    """Extra room for one budget until an instant."""
 
     organization: Name
     budget: Identifier
     amount_usd: WireUsd
     until: Instant
-    by: Name
-    reason: Text = ""
 
     @model_validator(mode="after")
     def _adds_room(self) -> Self:
         if not Decimal(self.amount_usd):
             raise PydanticCustomError("inconsistent", "adds nothing: write an amount", {"field": "amount_usd"})
         return self
+
+
+class BoostRequest(WantedBoost):
+    """Extra room for one budget until an instant, as somebody asks for it."""
+
+    by: Name
+    reason: Text = ""
 
 
 class Boost(BoostRequest):

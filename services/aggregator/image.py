@@ -1,4 +1,4 @@
-"""The changelogs of a partition as compaction leaves them: read from the broker, and compared byte for byte."""
+"""The changelogs of a partition as compaction leaves them, and its audit log: read, and compared byte for byte."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ from services.core.effects import POSITION_KEY, Position
 
 Table = dict[bytes, bytes]
 TRIES = 5
+AUDITED: tuple[TopicName, ...] = (*CHANGELOGS, "audit")
+"""What the ledger must confirm. The audit log is no changelog: it is compared entry by entry, by their ids."""
+
+
+class _Named(msgspec.Struct):
+    id: str
+
+
+_decode_elements = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_named = msgspec.json.Decoder(_Named).decode
 
 
 class Busy(Exception):
@@ -30,9 +40,9 @@ class Busy(Exception):
 
 @dataclass(slots=True)
 class Image:
-    """The changelogs of one partition as compaction leaves them: the last value of each key."""
+    """The changelogs of one partition as compaction leaves them: the last value of each key; and its audit entries."""
 
-    tables: dict[TopicName, Table] = field(default_factory=lambda: {name: {} for name in CHANGELOGS})
+    tables: dict[TopicName, Table] = field(default_factory=lambda: {name: {} for name in AUDITED})
 
     def write(self, name: TopicName, key: bytes, value: bytes | None) -> None:
         """The later value of a key replaces the earlier, None removes it."""
@@ -41,12 +51,20 @@ class Image:
         else:
             self.tables[name][key] = value
 
+    def write_audit(self, value: bytes) -> None:
+        """Add the entries of one record of the audit log. Raises `msgspec.MsgspecError` for what is no such record."""
+        for entry in map(bytes, _decode_elements(value)):
+            self.write("audit", _decode_named(entry).id.encode(), entry)
+
     def write_all(self, messages: Messages) -> None:
         """Apply what one transaction wrote."""
         for name in CHANGELOGS:
             for key, value in messages.get(name, ()):
                 assert key is not None, "changelogs are keyed"
                 self.write(name, key, value)
+        for _, value in messages.get("audit", ()):
+            assert value is not None, "nothing is ever removed from the audit log"
+            self.write_audit(value)
 
     @property
     def position(self) -> int:
@@ -89,10 +107,13 @@ async def _changelog_ends(settings: Settings, partition: int) -> Mapping[TopicPa
 
 async def _read_image(settings: Settings, partition: int) -> Image:
     image = Image()
-    async with aclosing(tail(settings, CHANGELOGS, partitions=[partition])) as batches:
+    async with aclosing(tail(settings, AUDITED, partitions=[partition])) as batches:
         async for batch in batches:
             for (name, _), found in batch.records.items():
                 for record in found:
+                    if name == "audit":
+                        image.write_audit(record.value or b"[]")
+                        continue
                     assert record.key is not None, "changelogs are keyed"
                     image.write(name, record.key, record.value)
             if batch.caught_up:
@@ -102,7 +123,7 @@ async def _read_image(settings: Settings, partition: int) -> Image:
 
 def compare(partition: int, recorded: Image, replayed: Image) -> Iterator[Difference]:
     """Every key whose bytes differ, table by table in the order of the keys."""
-    for name in CHANGELOGS:
+    for name in AUDITED:
         ours, theirs = recorded.tables[name], replayed.tables[name]
         for key in sorted(ours.keys() | theirs.keys()):
             if ours.get(key) != theirs.get(key):

@@ -1,4 +1,4 @@
-"""`python -m services.aggregator.replay`: fold the whole ledger anew and compare with the changelogs, byte for byte."""
+"""`python -m services.aggregator.replay`: fold the ledger anew and compare with changelogs and audit log, by bytes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ async def replay(settings: Settings, prices: PriceBook) -> Audit:
 
 
 async def fold_image(settings: Settings, partition: int, last: int, prices: PriceBook) -> Image:
-    """The changelogs as folding the ledger from its beginning up to `last` writes them."""
+    """The changelogs and the audit log as folding the ledger from its beginning up to `last` writes them."""
     image, state = Image(), LedgerState(partition, prices)
     async with aclosing(read_ledger(settings, partition, last)) as batches:
         async for batch in batches:

@@ -15,7 +15,7 @@ from services.adapters.clock import monotonic_ms
 from services.cli.connection import Connection
 from services.cli.errors import CliError, Unreachable
 from services.console.status import ScopeOutlook
-from services.core.effects import PolicyEntry
+from services.core.effects import PolicyEntry, Proposal
 from services.enforcer.answers import EnforcerLine, Enforcers, Status
 
 TIMEOUT_S = 30.0
@@ -87,7 +87,7 @@ class Api:
         return msgspec.convert(await self._call("GET", url), ScopeOutlook)
 
     async def foreseen(self, name: str, most: int, **asked: str) -> list[dict[str, Any]]:
-        """The first of the console's `forecasts`, `alerts` or `anomalies`."""
+        """The first of the console's `forecasts`, `alerts`, `anomalies` or `audit` entries."""
         url = f"{self._connection.need('console')}/v1/{name}"
         answer = await self._call("GET", url, params={**asked, "limit": str(most)})
         found: list[dict[str, Any]] = answer[name]
@@ -119,6 +119,24 @@ class Api:
     async def move(self, change: Mapping[str, Any]) -> dict[str, Any]:
         """Move money between budgets."""
         return await self._post("ingest", "/v1/moves", _encode(change))
+
+    async def boost(self, boost: Mapping[str, Any]) -> dict[str, Any]:
+        """Give a budget extra room for a while."""
+        return await self._once_known(lambda: self._post("ingest", "/v1/boosts", _encode(boost)))
+
+    async def propose(self, proposal: Mapping[str, Any]) -> dict[str, Any]:
+        """Propose a policy or request a boost."""
+        return await self._once_known(lambda: self._post("ingest", "/v1/proposals", _encode(proposal)))
+
+    async def proposals(self, organization: str) -> tuple[Proposal, ...]:
+        """What awaits a second person."""
+        entry = await self.policy(organization)
+        return () if entry is None else entry.proposals
+
+    async def review(self, proposal: str, review: Mapping[str, Any]) -> dict[str, Any]:
+        """Approve or reject a proposal."""
+        path = f"/v1/proposals/{quote(proposal, safe='')}/review"
+        return await self._once_known(lambda: self._post("ingest", path, _encode(review)))
 
     async def _once_known(self, call: Callable[[], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         """The answer of an ingest that knows the policies in force: one that has just started needs a moment."""

@@ -25,7 +25,9 @@ from services.cli.commands import (
     governance,
     keys,
     policy,
+    policy_log,
     policy_move,
+    policy_review,
     policy_simulate,
     replay,
     report,
@@ -107,8 +109,8 @@ _add(audit.audit, LOOK, "audit && echo every sum is exact")
 _add(foreseen.alerts, LOOK, "alerts --kind projection")
 _add(foreseen.anomalies, LOOK, "anomalies --scope org:acme/project:search")
 app.add_typer(forecast.app, name="forecast", rich_help_panel=LOOK)
-for below in (policy_move, policy_simulate):  # without a name of their own: their commands stand below `policy`
-    policy.app.add_typer(below.app)
+for beside in (policy_review, policy_log, policy_move, policy_simulate):  # their commands stand below `policy`
+    policy.app.add_typer(beside.app)
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)
 app.add_typer(enforcer.app, name="enforcer", rich_help_panel=CHANGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=CHANGE)

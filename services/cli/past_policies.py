@@ -17,13 +17,16 @@ from services.cli.errors import CliError
 from services.core.effects import PolicyEntry
 from services.core.events import BoostGranted, PolicyChanged
 from services.core.fold import fold
+from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReviewed
 from services.core.moving_events import BudgetCarried, BudgetMoved
 from services.core.pricing import PriceBook
 from services.core.record import Record
 from services.core.state import LedgerState
 
 _MOVED: Final = tuple(str(event.__struct_config__.tag).encode() for event in (BudgetMoved, BudgetCarried))
-_CHANGES: Final = tuple(str(event.__struct_config__.tag).encode() for event in (PolicyChanged, BoostGranted))
+_EVENTS = (PolicyChanged, BoostGranted, PolicyProposed, BoostRequested, ProposalReviewed)
+_CHANGES: Final = tuple(str(event.__struct_config__.tag).encode() for event in _EVENTS)
+"""The types of events from which it follows which policy is in force: what is approved was proposed before."""
 
 
 class MoneyMoved(Exception):
@@ -46,7 +49,9 @@ class PastPolicies:
                 return []
         # The time that the ledger's clock showed: records between may have been left out.
         timed = Record(record.partition, record.offset, self._clock_ms, record.value)
-        return list(fold(self._state, timed).policies.values())
+        entries = fold(self._state, timed).policies.values()
+        # A proposal changes what is said of a policy, not the policy.
+        return [entry for entry in entries if entry.offset == record.offset]
 
 
 async def past_policies(settings: Settings, partition: int) -> AsyncGenerator[PolicyEntry, None]:

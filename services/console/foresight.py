@@ -1,9 +1,11 @@
-"""Forecasts, alerts and anomalies as the API tells them: rows of ClickHouse in dollars and ISO times. Pure."""
+"""Forecasts, alerts, anomalies and the audit log as the API tells them: rows in dollars and ISO times. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from services.core.events import from_ms
 from services.core.money import format_usd
@@ -83,3 +85,24 @@ def anomaly_of(row: Row) -> dict[str, Any]:
         ],
         "found_at": from_ms(row["found_at_ms"]),
     }
+
+
+def audit_of(row: Row) -> dict[str, Any]:
+    """One entry of the audit log: who did what, why, and what it was before and after."""
+    return {
+        "entry": row["entry"],
+        "action": row["action"],
+        "subject": row["subject"],
+        "by": row["by"],
+        "key_id": row["key_id"] or None,
+        "reason": row["reason"],
+        "before": _facts(row["before"]),
+        "after": _facts(row["after"]),
+        "budgets": row["budgets"],
+        "at": from_ms(row["at_ms"]),
+        "ledger": {"partition": row["ledger_partition"], "offset": row["ledger_offset"]},
+    }
+
+
+def _facts(text: str) -> dict[str, Any] | None:
+    return msgspec.json.decode(text, type=dict[str, Any]) if text else None

@@ -1,4 +1,4 @@
-"""The OpenAPI paths of `/v1/status`, `/v1/forecasts`, `/v1/alerts` and `/v1/anomalies`."""
+"""The OpenAPI paths of `/v1/status`, `/v1/forecasts`, `/v1/alerts`, `/v1/anomalies` and `/v1/audit`."""
 
 from __future__ import annotations
 
@@ -113,13 +113,30 @@ _ANOMALY: Final = _object(
     contributors=_list(_object(dimension=_TEXT, value=_TEXT, observed_usd=_USD, expected_usd=_USD)),
     found_at=_INSTANT,
 )
+_FACTS: Final = {"type": ["object", "null"], "description": "Versions, limits, amounts in dollars, names of proposals."}
+_AUDIT: Final = _object(
+    entry=_TEXT,
+    action=_TEXT,
+    subject=_TEXT,
+    by=_TEXT,
+    key_id={"type": ["string", "null"], "description": "The API key behind it; `by` is what its holder wrote."},
+    reason=_TEXT,
+    before=_FACTS,
+    after=_FACTS,
+    budgets=_list(_TEXT),
+    at=_INSTANT,
+    ledger=_object(partition=_COUNT, offset=_COUNT),
+)
 
 _PARAMETERS: Final = {
     "organization": "Whose; not needed with a key of one organization.",
     "scope": "Only this scope, as org:acme/project:search.",
     "window": "Only windows of this kind, as month, or this very one, as month:2026-11.",
     "kind": "Only alerts of this kind: threshold or projection.",
-    "since": "From this instant on, with its offset; 31 days by default.",
+    "budget": "Only what concerns this budget.",
+    "by": "Only what this person did.",
+    "action": "Only this action, as policy.applied, boost.granted or proposal.approved.",
+    "since": "From this instant on, with its offset; 31 days by default, of the audit log everything.",
     "limit": "Rows at most, from 1 to 1000; 100 by default.",
     "offset": "Rows to leave out first; `next_offset` says where the next page begins, null that there is none.",
 }
@@ -170,5 +187,8 @@ OPENAPI: Final[dict[str, Any]] = {
     ),
     "/v1/anomalies": _listing(
         "anomalies", "Spending that was not like its past, the latest first.", ("scope", "since"), _ANOMALY
+    ),
+    "/v1/audit": _listing(
+        "audit", "Who changed what, when and why, the latest first.", ("budget", "by", "action", "since"), _AUDIT
     ),
 }

@@ -1,4 +1,4 @@
-"""`/v1/status`, `/v1/forecasts`, `/v1/alerts` and `/v1/anomalies`: where budgets stand, and what was foreseen."""
+"""`/v1/status`, and the lists `forecasts`, `alerts`, `anomalies`, `audit`: where budgets stand, what is on record."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from services.adapters.scope_path import scope_in_path
 from services.adapters.web import PRINCIPAL, add_route, require_organization
 from services.adapters.web_errors import ApiError, json_response
 from services.console.asked import organization_of, parameters
-from services.console.foresight import alert_of, anomaly_of, forecast_of
+from services.console.foresight import alert_of, anomaly_of, audit_of, forecast_of
 from services.console.history import History, HistoryAway
 from services.console.live import Follower
 from services.console.status import status_of
@@ -27,7 +27,9 @@ PAGE: Final = 100
 PAGE_MAX: Final = 1_000
 SKIP_MAX: Final = 100_000
 WINDOW_MAX: Final = 64
+NAME_MAX: Final = 256
 SINCE_MS: Final = 31 * 86_400_000
+EVER_MS: Final = 100 * 366 * 86_400_000
 LATEST_MS: Final = 4_102_444_800_000  # 2100
 KINDS: Final = ("threshold", "projection")
 
@@ -53,7 +55,8 @@ class Listing:
 FORECASTS: Final = Listing("forecasts", "forecasts_of", ("scope", "window"), 0, forecast_of)
 ALERTS: Final = Listing("alerts", "alerts_of", ("kind",), SINCE_MS, alert_of)
 ANOMALIES: Final = Listing("anomalies", "anomalies_of", ("scope",), SINCE_MS, anomaly_of)
-LISTINGS: Final = (FORECASTS, ALERTS, ANOMALIES)
+AUDIT: Final = Listing("audit", "audit_of", ("budget", "by", "action"), EVER_MS, audit_of)
+LISTINGS: Final = (FORECASTS, ALERTS, ANOMALIES, AUDIT)
 
 
 class StatusRoutes:
@@ -126,6 +129,8 @@ def _filter(name: str, text: str, organization: str) -> str:
         return scope
     if name == "window" and len(text) > WINDOW_MAX:
         raise ApiError(422, "invalid_parameter", "write month, or one month as month:2026-11", field="window")
+    if name in ("budget", "by", "action") and len(text) > NAME_MAX:
+        raise ApiError(422, "invalid_parameter", f"a name has at most {NAME_MAX} characters", field=name)
     if name == "kind" and text and text not in KINDS:
         raise ApiError(422, "invalid_parameter", f"there is: {', '.join(KINDS)}", field="kind")
     return text
@@ -141,7 +146,7 @@ def _number(asked: Mapping[str, str], name: str, default: int, least: int, most:
 def _since(text: str | None, back_ms: int) -> int:
     """An instant, or so much before now."""
     if text is None:
-        return now_ms() - back_ms
+        return max(0, now_ms() - back_ms)
     try:
         since = datetime.fromisoformat(text)
         if since.tzinfo is None or not 0 <= to_ms(since) < LATEST_MS:

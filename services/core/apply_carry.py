@@ -66,7 +66,8 @@ def apply_carry(to: Application, event: BudgetCarried, index: int) -> None:
         turns_ms=window.end_ms,
         ends_ms=following.end_ms,
     )
-    adopt(to, msgspec.structs.replace(entry, carries=(*carries, carried), offset=to.offset))
+    moved = msgspec.structs.replace(entry, carries=(*carries, carried), offset=to.offset, latest_offset=to.offset)
+    adopt(to, moved)
     for each in (window, following):
         guard_balance(to, policy.organization, budget, each)
     to.effects.counts["carry"] += 1

@@ -60,7 +60,7 @@ def apply_move(to: Application, event: BudgetMoved, index: int) -> None:
         reason=move.reason,
         key_id=move.key_id,
     )
-    adopt(to, msgspec.structs.replace(entry, moves=(*moves, granted), offset=to.offset))
+    adopt(to, msgspec.structs.replace(entry, moves=(*moves, granted), offset=to.offset, latest_offset=to.offset))
     guard_balance(to, policy.organization, source, window)
     guard_balance(to, policy.organization, target, window)
     to.effects.counts["move"] += 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from services.core.application import Application, cost_nanousd
-from services.core.balance import FUTURE_TOLERANCE_MS
 from services.core.audit_text import json_text
+from services.core.balance import FUTURE_TOLERANCE_MS
 from services.core.events import Correction, Dimensions, ReservationExpired, UsageCorrected, UsageRecorded, to_ms
 from services.core.money import MoneyError
 from services.core.posting import charge_difference, charge_usage

@@ -1,4 +1,4 @@
-"""What an audit entry says of a change: the budgets that a policy adds, removes, raises and lowers, in exact amounts."""
+"""What an audit entry says of a change of policy: the budgets added, removed, raised and lowered, in exact amounts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _encoder = msgspec.json.Encoder()
 class LimitChanges:
     """What differs between two policies, budgets by name. Amounts are dollars; `raised` and `lowered` are differences.
 
-    `otherwise`: budgets that changed in something other than their limit. `sections`: parts of the policy beside budgets.
+    `otherwise`: budgets that changed in something but their limit. `sections`: parts of the policy beside budgets.
     """
 
     before: Amounts

@@ -23,6 +23,7 @@ Count = Literal[
     "boost",
     "move",
     "carry",
+    "proposal",
     "claim",
     "alive",
     "forgotten",
@@ -48,7 +49,10 @@ class Position(Struct, kw_only=True, gc=False):
 
 
 class GrantedBoost(Struct, frozen=True, kw_only=True, gc=False):
-    """A boost as the policies table keeps it. `key_id`: the API key behind it, where that is known."""
+    """A boost as the policies table keeps it. `key_id`: the API key behind it, where that is known.
+
+    `approved_by`: the second person, if it needed one.
+    """
 
     budget: str
     amount_usd: str
@@ -56,6 +60,25 @@ class GrantedBoost(Struct, frozen=True, kw_only=True, gc=False):
     by: str
     reason: str
     key_id: str | None = None
+    approved_by: str | None = None
+
+
+class Proposal(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What awaits a second person: a policy, which would be `version`, or a boost.
+
+    `base`: the version in force when it was made. Another policy in force closes a proposed one.
+    """
+
+    proposal: str
+    by: str
+    key_id: str | None = None
+    reason: str = ""
+    base: int
+    proposed_at_ms: int
+    expires_at_ms: int
+    version: int | None = None
+    policy: dict[str, Any] | None = None
+    boost: GrantedBoost | None = None
 
 
 class GrantedMove(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
@@ -90,7 +113,11 @@ class CarriedOver(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class PolicyEntry(Struct, frozen=True, kw_only=True):
-    """An organization's policy in force: the value in the policies table, keyed by organization."""
+    """An organization's policy in force: the value in the policies table, keyed by organization.
+
+    `offset`: the record that changed the policy or its boosts last; `latest_offset`: that of the whole entry, with
+    its open proposals. `approved_by`: the second person, if there was one.
+    """
 
     organization: str
     version: int
@@ -100,6 +127,9 @@ class PolicyEntry(Struct, frozen=True, kw_only=True):
     offset: int
     boosts: tuple[GrantedBoost, ...] = ()
     key_id: str | None = None
+    approved_by: str | None = None
+    proposals: tuple[Proposal, ...] = ()
+    latest_offset: int = -1
     moves: tuple[GrantedMove, ...] = ()
     carries: tuple[CarriedOver, ...] = ()
     # Since when, by the ledger's clock, budgets carry over: of windows that ended before, nothing is known.

@@ -83,7 +83,19 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 
 
 AuditAction = Literal[
-    "policy.applied", "boost.granted", "budget.moved", "budget.carried", "enforcer.forgotten", "usage.corrected"
+    "policy.applied",
+    "policy.proposed",
+    "boost.granted",
+    "budget.moved",
+    "budget.carried",
+    "boost.requested",
+    "proposal.approved",
+    "proposal.rejected",
+    "proposal.withdrawn",
+    "proposal.expired",
+    "proposal.superseded",
+    "enforcer.forgotten",
+    "usage.corrected",
 ]
 
 
@@ -91,8 +103,8 @@ class AuditEntry(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True
     """Who changed what, and why; `entry` follows from its place in the ledger, so a replay gives the same one.
 
     `subject` is what was changed: an organization's policy, a budget, an enforcer, a charge. `by` is what the sender
-    wrote, `key_id` the API key that was presented. `before` and `after` are JSON texts; `budgets` names the budgets whose
-    room it changed. `organization` None: it concerned all of the partition.
+    wrote, `key_id` the API key that was presented. `before` and `after` are JSON texts; `budgets` names those whose
+    room it changed. `organization` None: it concerned the whole partition.
     """
 
     entry: str

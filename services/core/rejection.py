@@ -28,6 +28,10 @@ class Reason(StrEnum):
     TOO_MANY_MOVES = "too_many_moves"
     INSUFFICIENT_ROOM = "insufficient_room"
     INVALID_BALANCE = "invalid_balance"
+    REVIEW_REQUIRED = "review_required"
+    STALE_PROPOSAL = "stale_proposal"
+    SAME_PERSON = "same_person"
+    TOO_MANY_PROPOSALS = "too_many_proposals"
 
 
 class Refused(Exception):

@@ -90,6 +90,8 @@ class LedgerState:
         self.seen = Seen()
         self.enforcers: dict[str, Registered] = {}
         self._organizations: dict[str, Organization] = {}
+        # Only of organizations with something open: when the first of it expires.
+        self._proposals_until_ms: dict[str, int] = {}
 
     def restore_balance(self, key: str, value: bytes | None) -> None:
         """Load one entry of the balances changelog; the later entry of a key replaces the earlier."""
@@ -136,7 +138,17 @@ class LedgerState:
         """Put a policy in force. Raises pydantic's ValidationError if it is not a valid policy."""
         policy = compiled_of(entry, Policy.model_validate(entry.policy))
         self._organizations[entry.organization] = Organization(entry=entry, routes=Routes(policy))
+        self._watch_proposals(entry)
         return policy
+
+    def retell(self, entry: PolicyEntry) -> None:
+        """Replace what is said of the policy in force: nothing that decides about money is another."""
+        self.organization(entry.organization).entry = entry
+        self._watch_proposals(entry)
+
+    def overdue_proposals(self, clock_ms: int) -> list[str]:
+        """The organizations of which a proposal has expired, in the order of their names."""
+        return sorted(name for name, until_ms in self._proposals_until_ms.items() if until_ms <= clock_ms)
 
     def cells(self, dimensions: Dimensions, at_ms: int) -> Cells:
         """The cells of the balances that a request counts toward, opened at zero where they are new."""
@@ -184,6 +196,12 @@ class LedgerState:
         for organization in self._organizations.values():
             organization.cells.clear()
             organization.watches.clear()
+
+    def _watch_proposals(self, entry: PolicyEntry) -> None:
+        if entry.proposals:
+            self._proposals_until_ms[entry.organization] = min(each.expires_at_ms for each in entry.proposals)
+        else:
+            self._proposals_until_ms.pop(entry.organization, None)
 
     def _backfilled(self, slot: Slot) -> bool:
         """Whether a balance exists that was, or may have been, filled from narrower windows of its level."""

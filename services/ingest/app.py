@@ -20,6 +20,7 @@ from services.ingest.move_routes import MoveRoutes
 from services.ingest.openapi import openapi
 from services.ingest.policy_book import PolicyBook
 from services.ingest.policy_routes import PolicyRoutes
+from services.ingest.proposal_routes import ProposalRoutes
 from services.ingest.refusals import Refusals
 from services.ingest.settings import IngestSettings
 
@@ -50,12 +51,16 @@ def build(settings: IngestSettings) -> web.Application:
     )
     events = EventRoutes(ledger, metrics, max_batch_events=settings.max_batch_events)
     policies = PolicyRoutes(ledger, book, apply_wait_s=settings.apply_wait_s)
+    proposals = ProposalRoutes(ledger, book, apply_wait_s=settings.apply_wait_s)
     add_route(app, "POST", "/v1/events", events.post, roles=[Role.EDGE])
     add_route(app, "POST", "/v1/policies", policies.post, roles=[], logged=True)
     add_route(app, "GET", "/v1/policies/{organization}", policies.get, roles=[Role.VIEWER])
     add_route(app, "POST", "/v1/boosts", policies.boost, roles=[], logged=True)
     moves = MoveRoutes(ledger, book, refusals, apply_wait_s=settings.apply_wait_s)
     add_route(app, "POST", "/v1/moves", moves.post, roles=[], logged=True)
+    add_route(app, "POST", "/v1/proposals", proposals.post, roles=[], logged=True)
+    add_route(app, "GET", "/v1/proposals/{organization}", proposals.get, roles=[Role.VIEWER])
+    add_route(app, "POST", "/v1/proposals/{proposal}/review", proposals.review, roles=[], logged=True)
     add_route(app, "POST", "/v1/enforcers/forget", EnforcerRoutes(ledger).forget, roles=[], logged=True)
 
     async def parts(_app: web.Application) -> AsyncIterator[None]:

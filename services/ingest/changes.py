@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.fields import Name, Text
 from schemas.problems import problems_of
+from schemas.steering import WantedBoost
 from services.adapters.web_body import decode_json
 from services.adapters.web_errors import ApiError
 
@@ -28,6 +30,27 @@ class PolicyRequest(BaseModel):
     expected_version: Annotated[int, Field(ge=0)] | None = Field(
         None, description="the version that the change was made against, 0 for none; another one in force answers 409"
     )
+
+
+class ProposalRequest(BaseModel):
+    """Propose a policy, or a boost: another person decides."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    policy: dict[str, Any] | None = Field(None, description="the policy document that is proposed")
+    boost: WantedBoost | None = Field(None, description="the boost that is requested")
+    by: Name = Field(description="who proposes it", examples=["alice@example.com"])
+    reason: Text = Field("", description="why, for who decides and who reads the history", examples=["Q3 plan"])
+    expected_version: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="the version that the proposal was made against; another one in force answers 409"
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        named = {"policy", "boost"} & self.model_fields_set
+        if len(named) != 1 or (self.policy is None) == (self.boost is None):
+            raise PydanticCustomError("one_of_both", "propose a policy or a boost: one of them")
+        return self
 
 
 def read_change(body: bytes, model: type[ChangeT]) -> ChangeT:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic import BaseModel
+
 from schemas.events import UsageCorrected, UsageRecorded
+from schemas.governance import ReviewRequest
 from schemas.moving import MoveRequest
 from schemas.policy import Policy
 from schemas.steering import BoostRequest, FarewellRequest
 from services.adapters.openapi import answer, components, document, ref, refusals
-from services.ingest.changes import PolicyRequest
+from services.ingest.changes import PolicyRequest, ProposalRequest
 from services.ingest.formats import BATCH, JSON, LINES, ONE
+from services.ingest.move_openapi import MOVE_IN_FORCE, moved, post_move
+from services.ingest.proposal_openapi import BOOST, KEY_ID, PROPOSAL, PROPOSALS, proposal_paths
 
 DESCRIPTION = """The door for usage events, policies and boosts.
 
@@ -81,6 +86,7 @@ CHANGED = {
         "organization": {"type": "string"},
         "version": {"type": "integer", "minimum": 1},
         "budget": {"type": "string"},
+        "proposal": {"type": "string", "description": "The proposal that was opened or decided."},
         "notes": {
             "type": "array",
             "items": {"type": "string"},
@@ -91,33 +97,10 @@ CHANGED = {
         "positions": POSITIONS,
     },
 }
-MOVED = {
-    "type": "object",
-    "required": ["organization", "move", "applied", "durability", "positions"],
-    "properties": {
-        "organization": {"type": "string"},
-        "move": {"type": "string", "description": "The name of the move in the ledger."},
-        "applied": {"type": "boolean", "description": "Whether it is in force; false: not known yet."},
-        "durability": DURABILITY,
-        "positions": POSITIONS,
-    },
-}
 FORGOTTEN = {
     "type": "object",
     "required": ["enforcer", "durability", "positions"],
     "properties": {"enforcer": {"type": "string"}, "durability": DURABILITY, "positions": POSITIONS},
-}
-KEY_ID = {"type": ["string", "null"], "description": "The API key behind it; `by` is what its holder wrote."}
-MOVE_IN_FORCE = {
-    "type": "object",
-    "description": "Money that is another budget's until `ends_ms`, the end of its window.",
-    "required": ["move", "from_budget", "to_budget", "amount_usd", "since_ms", "by"],
-    "properties": {
-        **{name: {"type": "string"} for name in ("move", "from_budget", "to_budget", "amount_usd", "by", "reason")},
-        **{name: {"type": "integer"} for name in ("since_ms", "ends_ms", "until_ms")},
-        **{name: {"type": "string"} for name in ("rule", "returns")},
-        "key_id": KEY_ID,
-    },
 }
 POLICY_IN_FORCE = {
     "type": "object",
@@ -129,68 +112,43 @@ POLICY_IN_FORCE = {
         "by": {"type": "string"},
         "key_id": KEY_ID,
         "reason": {"type": "string"},
+        "approved_by": {"type": ["string", "null"], "description": "The second person, if there was one."},
         "offset": {"type": "integer", "description": "The ledger offset that changed it last."},
-        "boosts": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["budget", "amount_usd", "until_ms", "by"],
-                "properties": {
-                    "budget": {"type": "string"},
-                    "amount_usd": {"type": "string"},
-                    "until_ms": {"type": "integer"},
-                    "by": {"type": "string"},
-                    "key_id": KEY_ID,
-                    "reason": {"type": "string"},
-                },
-            },
-        },
-        "moves": {"type": "array", "items": MOVE_IN_FORCE},
+        "latest_offset": {"type": "integer", "description": "The same, open proposals included."},
+        "boosts": {"type": "array", "items": ref("Boost")},
+        "proposals": {"type": "array", "items": ref("Proposal")},
+        "moves": {"type": "array", "items": ref("Move")},
     },
 }
 
 
 def openapi() -> dict[str, Any]:
     """The document, as `/openapi.json` serves it."""
-    schemas = components(
-        [UsageRecorded, UsageCorrected, Policy, BoostRequest, MoveRequest, PolicyRequest, FarewellRequest]
-    )
+    bodies: list[type[BaseModel]] = [
+        PolicyRequest,
+        BoostRequest,
+        MoveRequest,
+        ProposalRequest,
+        ReviewRequest,
+        FarewellRequest,
+    ]
+    schemas = components([UsageRecorded, UsageCorrected, Policy, *bodies])
     schemas["PolicyRequest"]["properties"]["policy"] = ref("Policy")
+    schemas["ProposalRequest"] |= {"oneOf": [{"required": ["policy"]}, {"required": ["boost"]}]}
+    schemas["ProposalRequest"]["properties"] |= {"policy": ref("Policy"), "boost": ref("WantedBoost")}
     schemas |= {"Event": _event(), "Fates": FATES, "Changed": CHANGED, "PolicyInForce": POLICY_IN_FORCE}
-    schemas |= {"Forgotten": FORGOTTEN, "Moved": MOVED}
+    schemas |= {"Forgotten": FORGOTTEN, "Boost": BOOST, "Proposal": PROPOSAL, "Proposals": PROPOSALS}
+    schemas |= {"Moved": moved(DURABILITY, POSITIONS), "Move": MOVE_IN_FORCE}
     paths = {
         "/v1/events": {"post": _post_events()},
         "/v1/policies": {"post": _post_policy()},
         "/v1/policies/{organization}": {"get": _get_policy()},
         "/v1/boosts": {"post": _post_boost()},
-        "/v1/moves": {"post": _post_move()},
+        "/v1/moves": {"post": post_move()},
+        **proposal_paths(),
         "/v1/enforcers/forget": {"post": _forget_enforcer()},
     }
     return document(title="Spendgate ingest", description=DESCRIPTION, paths=paths, schemas=schemas)
-
-
-def _post_move() -> dict[str, Any]:
-    example = {
-        "organization": "acme",
-        "from_budget": "reserve-month",
-        "to_budget": "company-month",
-        "amount_usd": "250.00",
-        "by": "alice@example.com",
-        "reason": "launch week",
-    }
-    return {
-        "operationId": "postMove",
-        "summary": "Move money from one budget to another, to the end of their window.",
-        "description": "Needs an admin key. Only what is neither spent nor held by enforcers can be moved; a refusal "
-        "(409) says how much that is. From `until` on, what is free of it is given back before the window ends.",
-        "tags": ["policies"],
-        "requestBody": {"required": True, "content": {JSON: {"schema": ref("MoveRequest"), "example": example}}},
-        "responses": {
-            "200": answer("The money is moved.", ref("Moved")),
-            "202": answer("The move is durable; the ledger will make or refuse it soon.", ref("Moved")),
-            **refusals(400, 401, 403, 409, 413, 415, 422, 500, 503),
-        },
-    }
 
 
 def _forget_enforcer() -> dict[str, Any]:

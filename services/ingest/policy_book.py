@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import aclosing
 
 import msgspec
@@ -47,13 +48,23 @@ class PolicyBook:
         It does when it reflects the ledger up to our `offset`, or when a change before ours took our `version` already.
         """
 
-        def told() -> bool:
+        def told(entry: PolicyEntry) -> bool:
+            return entry.offset >= offset or entry.version >= version
+
+        return await self._once(organization, told, wait_s)
+
+    async def heard(self, organization: str, offset: int, *, wait_s: float) -> PolicyEntry | None:
+        """The organization's entry once its proposals reflect our `offset`; None when that takes too long."""
+        return await self._once(organization, lambda entry: entry.latest_offset >= offset, wait_s)
+
+    async def _once(self, organization: str, told: Callable[[PolicyEntry], bool], wait_s: float) -> PolicyEntry | None:
+        def is_told() -> bool:
             entry = self._entries.get(organization)
-            return entry is not None and (entry.offset >= offset or entry.version >= version)
+            return entry is not None and told(entry)
 
         try:
             async with asyncio.timeout(wait_s), self._changed:
-                await self._changed.wait_for(told)
+                await self._changed.wait_for(is_told)
         except TimeoutError:
             return None
         return self._entries[organization]

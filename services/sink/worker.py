@@ -18,6 +18,7 @@ from services.adapters.topics import ensure_topics, topic
 from services.adapters.vital import failure_of
 from services.sink.alerts import ALERTS
 from services.sink.anomalies import ANOMALIES
+from services.sink.audit_log import AUDIT
 from services.sink.bookmarks import Bookmarks
 from services.sink.carrier import Carrier, Parts
 from services.sink.charges import CHARGES
@@ -31,7 +32,7 @@ from services.sink.settings import SinkSettings
 from services.sink.store import Store
 from services.sink.watch import Watch
 
-FEEDS: Sequence[Feed[Any]] = (CHARGES, DECISIONS, FORECASTS, ANOMALIES, ALERTS)
+FEEDS: Sequence[Feed[Any]] = (CHARGES, DECISIONS, FORECASTS, ANOMALIES, ALERTS, AUDIT)
 FETCH_BYTES = 8 << 20
 FETCH_WAIT_MS = 100
 GRACE_S = 3.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from services.aggregator.changelog import MAX_EVENTS, chunks, encode
 from services.aggregator.image import Image, compare
 from services.core.effects import POSITION_KEY, Effects
 from services.core.fold import fold
-from services.core.outcomes import AlertRaised, ChargePosted, UsageRejected
+from services.core.outcomes import AlertRaised, AuditRecorded, ChargePosted, UsageRejected
 from tests.core.ledger import budget, costing, new_state, policy, record, run, usage
 
 
@@ -47,6 +49,31 @@ def test_every_output_reaches_its_topic_as_cloud_events() -> None:
     assert [event.id for event in rejected] == ["0-1-1"]
     assert {key for key, _ in messages["policies"]} == {b"acme"}
     assert [key for key, _ in messages["seen"]] == [b"0", b"1"]
+
+
+def test_who_changed_what_reaches_the_audit_log() -> None:
+    _, effects = run([record(0, policy(budget("all", "10"))), record(1, policy(budget("all", "12.50"), version=2))])
+    (message,) = encode(effects)["audit"]
+    found = msgspec.json.decode(message[1] or b"", type=list[AuditRecorded])
+    assert [event.data for event in found] == effects.audit
+    assert [event.id for event in found] == ["0-0-0-0", "0-1-0-0"]
+    assert json.loads(found[1].data.before) == {"version": 1, "limits": {"all": "10.00"}}
+    assert json.loads(found[1].data.after) == {"version": 2, "raised": {"all": "2.50"}}
+
+
+def test_replaying_gives_the_same_audit_entries_and_one_that_was_tampered_with_shows() -> None:
+    records = [record(n, policy(budget("all", str(n + 1)), version=n + 1)) for n in range(3)]
+    recorded, replayed = Image(), Image()
+    state = new_state()
+    for each in records:
+        recorded.write_all(encode(fold(state, each)))
+    _, effects = run(records)
+    replayed.write_all(encode(effects))
+    assert list(compare(0, recorded, replayed)) == []
+    key = b"0-2-0-0"
+    recorded.write("audit", key, recorded.tables["audit"][key].replace(b"ada", b"eve"))
+    (difference,) = compare(0, recorded, replayed)
+    assert (difference.table, difference.key) == ("audit", "0-2-0-0")
 
 
 def test_many_charges_are_cut_into_records() -> None:

@@ -18,6 +18,7 @@ from services.core import events as wire
 from services.core import outcomes
 from services.core.decision import DecisionMade
 from services.core.foresight_events import AnomalyFound, ForecastMade
+from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReviewed
 from services.core.moving_events import BudgetCarried, BudgetMoved
 from tests.contracts.samples import EXAMPLES, InvalidSample, Json, invalid_events, read_json, valid_events
 
@@ -31,6 +32,9 @@ STRUCTS: dict[str, type[wire.Event]] = {
         wire.BoostGranted,
         BudgetMoved,
         BudgetCarried,
+        PolicyProposed,
+        BoostRequested,
+        ProposalReviewed,
         wire.AllowanceClaimed,
         wire.EnforcerAlive,
         wire.EnforcerForgotten,
@@ -85,7 +89,7 @@ def test_a_valid_example_decodes_to_equal_values_with_the_wire_struct(name: str,
     valid = validated(event, name)
     decoded = msgspec.json.decode(valid.wire, type=STRUCTS[name])
     expected = plain(valid.event)
-    if name == "spendgate.policy.changed.v1":
+    if name in ("spendgate.policy.changed.v1", "spendgate.policy.proposed.v1"):
         expected["data"]["policy"] = valid.event.model_dump(mode="json")["data"]["policy"]
     assert plain(decoded) == expected
     assert validated(msgspec.to_builtins(decoded), name).wire == valid.wire, "and the struct's encoding is read again"

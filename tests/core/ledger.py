@@ -159,3 +159,21 @@ def in_records(events: Sequence[Json], sizes: Sequence[int]) -> list[Record]:
         records.append(record(offset, *events[start : start + size]))
         start += size
     return records
+
+
+def proposed(
+    *budgets: Json, version: int, by: str = "ada", key_id: str | None = "k-ada", proposal: str = "prop-1", **more: Any
+) -> Json:
+    """A policy that somebody wants in force; `governance` as keyword."""
+    written = {"organization": "acme", "budgets": list(budgets), **more}
+    data = {"organization": "acme", "version": version, "policy": written, "by": by, "reason": "plan"}
+    data |= {"key_id": key_id, "proposal": proposal}
+    return event("policy.proposed", data, event_id=f"{proposal}-{version}", source="admin")
+
+
+def reviewed(
+    proposal: str = "prop-1", *, by: str = "bob", key_id: str | None = "k-bob", verdict: str = "approve"
+) -> Json:
+    """What somebody says to a proposal."""
+    data = {"organization": "acme", "proposal": proposal, "verdict": verdict, "by": by, "key_id": key_id, "note": "ok"}
+    return event("proposal.reviewed", data, event_id=f"{proposal}-{verdict}-{by}-{key_id}", source="admin")

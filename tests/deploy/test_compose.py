@@ -17,9 +17,9 @@ from services.aggregator.settings import AggregatorSettings
 from services.console.settings import ConsoleSettings
 from services.enforcer.settings import EnforcerSettings
 from services.forecaster.settings import ForecasterSettings
-from services.steward.settings import StewardSettings
 from services.ingest.settings import IngestSettings
 from services.sink.settings import SinkSettings
+from services.steward.settings import StewardSettings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())

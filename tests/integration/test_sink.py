@@ -238,9 +238,12 @@ async def test_what_is_foreseen_arrives_and_what_is_no_row_is_kept_with_the_reas
     )
     await send(settings, "anomalies", (2, b"[%b,%b]" % (example(anomaly), of_a_newer_service)), (0, b"{}"))
     await send(settings, "alerts", (1, b"[%b,7]" % example(alert)), (1, b"[%b]" % example(alert)))
+    audit = "spendgate.audit.recorded.v1/limit_raised.json"
+    of_all = "spendgate.audit.recorded.v1/of_all_organizations.json"
+    await send(settings, "audit", (3, b"[%b,%b]" % (example(audit), example(of_all))), (3, b"[%b]" % example(audit)))
     async with running_sink(settings) as sink:
         await sink.ready()
-        for table, rows in (("forecasts", 1), ("anomalies", 2), ("alerts", 1)):
+        for table, rows in (("forecasts", 1), ("anomalies", 2), ("alerts", 1), ("audit", 2)):
             await rows_in(settings.clickhouse, f"{table} FINAL", rows, sink)
         details = sorted(event.data.detail for event in await rejected(settings, 3))
     assert [detail.partition(": ")[0].removeprefix(settings.topic_prefix) for detail in details] == [
@@ -276,3 +279,16 @@ async def test_what_is_foreseen_arrives_and_what_is_no_row_is_kept_with_the_reas
             "SELECT kind, settled_nanousd, projected_nanousd, probability, toString(expected_on), topic_offset "
             "FROM alerts FINAL",
         ) == ("projection", 450_120_000_000, 541_200_000_000, 0.83, "2026-11-28", 1)
+        assert one_row(
+            client,
+            "SELECT action, `by`, key_id, before, budgets, toUnixTimestamp64Milli(at), ledger_offset FROM audit FINAL "
+            "WHERE organization = 'acme'",
+        ) == (
+            "policy.applied",
+            "alice@acme.example",
+            "k-3f9a",
+            '{"version":3,"limits":{"company-month":"50000.00"}}',
+            ["company-month"],
+            1_795_611_900_000,
+            1841,
+        )

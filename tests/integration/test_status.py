@@ -28,7 +28,7 @@ from services.console.settings import ConsoleSettings
 from services.core.balance import Balance
 from services.core.effects import PolicyEntry, Position
 from services.core.escrow import Share
-from services.core.events import from_ms
+from services.core.events import from_ms, to_ms
 from services.core.foresight_events import (
     Anomaly,
     AnomalyFound,
@@ -38,9 +38,10 @@ from services.core.foresight_events import (
     Forecast,
     ForecastMade,
 )
-from services.core.outcomes import Alert, AlertRaised
+from services.core.outcomes import Alert, AlertRaised, AuditEntry, AuditRecorded
 from services.sink.alerts import ALERTS
 from services.sink.anomalies import ANOMALIES
+from services.sink.audit_log import AUDIT
 from services.sink.feed import Feed
 from services.sink.forecasts import FORECASTS
 from services.sink.ranges import Range
@@ -120,6 +121,26 @@ def anomaly(organization: str = "acme") -> AnomalyFound:
         ledger_partition=0,
     )
     return AnomalyFound(id=found.anomaly, data=found, **ENVELOPE)
+
+
+def audit_entry(number: int, organization: str = "acme", **changed: Any) -> AuditRecorded:
+    facts: dict[str, Any] = {
+        "entry": f"0-{number}-0-0",
+        "organization": organization,
+        "action": "policy.applied",
+        "subject": organization,
+        "by": "ada" if number % 2 else "bob",
+        "reason": "plan",
+        "before": '{"version":1,"limits":{"company":"10.00"}}',
+        "after": '{"version":2,"raised":{"company":"2.50"}}',
+        "budgets": ["company"],
+        "at_ms": to_ms(NOW) - 86_400_000 * 400 - number,
+        "ledger_partition": 0,
+        "ledger_offset": number,
+        "ledger_index": 0,
+    }
+    entry = AuditEntry(**facts | changed)
+    return AuditRecorded(id=entry.entry, data=entry, **ENVELOPE)
 
 
 async def store(address: str, feed: Feed[Any], *events: msgspec.Struct) -> None:
@@ -272,6 +293,8 @@ async def test_lists_are_paged_filtered_and_each_organizations_own(settings: Con
     )
     await store(address, ALERTS, *[alert(n) for n in range(5)], alert(9, "globex"))
     await store(address, ANOMALIES, anomaly(), anomaly("globex"))
+    boosted = audit_entry(4, action="boost.granted", subject="other", budgets=["other"], before="", after="")
+    await store(address, AUDIT, *[audit_entry(n) for n in range(4)], boosted, boosted, audit_entry(9, "globex"))
     await ensure_topics(settings, partitions=PARTITIONS)
     async with console(settings) as asked:
         await asked.ready()
@@ -293,8 +316,18 @@ async def test_lists_are_paged_filtered_and_each_organizations_own(settings: Con
         (found,) = anomalies["anomalies"]
         assert (found["observed_usd"], found["contributors"][0]["value"]) == ("90.00", "batch-7")
 
+        _, audited = await asked.get("/v1/audit")
+        assert [each["entry"] for each in audited["audit"]] == [f"0-{n}-0-0" for n in range(5)]
+        first = audited["audit"][0]
+        assert (first["by"], first["before"]["version"], first["after"]["raised"]) == ("bob", 1, {"company": "2.50"})
+        for query, count in (("budget=company", 4), ("by=ada", 2), ("action=boost.granted", 1), ("budget=none", 0)):
+            _, some = await asked.get(f"/v1/audit?{query}")
+            assert len(some["audit"]) == count, query
+        _, recent = await asked.get(f"/v1/audit?since={quote((NOW - timedelta(1)).isoformat())}")
+        assert recent["audit"] == []
+
         admin, edge, globex = TOKENS[Role.ADMIN][0], TOKENS[Role.EDGE][0], VIEWERS["globex"][0]
-        for name in ("forecasts", "alerts", "anomalies"):
+        for name in ("forecasts", "alerts", "anomalies", "audit"):
             _, theirs = await asked.get(f"/v1/{name}", globex)
             assert (theirs["organization"], len(theirs[name])) == ("globex", 1)
             assert (await asked.get(f"/v1/{name}?organization=acme", globex))[0] == 403
@@ -320,6 +353,8 @@ REFUSED = (
     "forecasts?scope=project:search",
     "forecasts?window=" + "m" * 65,
     "anomalies?organization=",
+    "audit?budget=" + "b" * 257,
+    "audit?scope=org:acme",
 )
 
 

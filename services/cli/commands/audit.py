@@ -33,7 +33,7 @@ def audit(data: options.Data = None) -> None:
     """Check that nothing is missing or doubled anywhere. Do it while no usage arrives. Exit code 0: all exact.
 
     Charges in ClickHouse are gapless and equal their roll-ups; balances equal both; folding the whole ledger anew gives
-    the recorded balances, byte for byte.
+    the recorded balances and audit entries, byte for byte.
     """
     connection = options.connection_of(data)
     wrong = options.run(_audit(connection), connection)

@@ -103,6 +103,11 @@ async def apply_policy(api: Api, policy: Policy, *, by: str, reason: str, expect
                 f"{policy.organization} got another policy in the meantime: {refused.message}",
                 advice="look at it with `spendgate policy diff`, then apply again",
             ) from refused
+        if refused.code == "review_required":
+            raise CliError(
+                f"{policy.organization} asks for a second person: {refused.message}",
+                advice="`spendgate policy propose FILE`, then another person: `spendgate policy review`",
+            ) from refused
         raise
     if not answer["applied"]:
         raise CliError(

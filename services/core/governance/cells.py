@@ -153,8 +153,10 @@ def _written_scope(policy: CompiledPolicy, budget: Budget) -> str:
 
 
 def owners_of(policy: Policy) -> dict[str, tuple[str, ...]]:
-    """Who answers for each budget: whom its contacts name, those of `*` last, each once, without what is secret."""
-    named: dict[str, dict[str, None]] = {budget.name: {} for budget in policy.budgets}
+    """Who answers for each budget: its owner, then whom its contacts name, those of `*` last, without secrets."""
+    named: dict[str, dict[str, None]] = {
+        budget.name: {} if budget.owner is None else {budget.owner: None} for budget in policy.budgets
+    }
     for contact in sorted(policy.contacts, key=lambda contact: contact.budget == ANY):
         people = {owner_text(channel): None for channel in (*contact.notify, *contact.to)}
         for name in named if contact.budget == ANY else (contact.budget,):
