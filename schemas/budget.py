@@ -114,12 +114,34 @@ class ScheduleRule(Part):
         return basis_points(self.factor)
 
 
+class CarryOver(Part):
+    """What a window leaves unspent is added to the limit of the next one: at most an amount, or a part of the limit."""
+
+    cap_usd: Usd | None = None
+    cap_percent: Percent | None = None
+
+    @model_validator(mode="after")
+    def _one_cap(self) -> Self:
+        if (self.cap_usd is None) == (self.cap_percent is None):
+            raise PydanticCustomError(
+                "no_single_cap", "write cap_usd (an amount) or cap_percent (of the limit), and not both"
+            )
+        return self
+
+    @property
+    def cap_bp(self) -> int | None:
+        """The cap in basis points of the limit."""
+        return None if self.cap_percent is None else basis_points(self.cap_percent / 100)
+
+
 class Budget(Part):
     """A limit on what one scope may spend in one window. An empty scope is the whole organization.
 
     `fallback` maps a model to the one that is tried instead, step by step: from this budget's tier `fallback_at` on,
     and before any budget denies. A budget that only monitors offers none. `on_unknown` decides when an enforcer cannot
-    learn in time whether there is room. `owner`: who answers for it, a person or a team.
+    learn in time whether there is room. Moves of money leave it `min_usd` and bring it to `max_usd` at
+    most; rules serve budgets of a higher `priority` first, and never at the cost of one that is higher still.
+    `owner`: who answers for it, a person or a team.
     """
 
     name: Identifier
@@ -140,12 +162,37 @@ class Budget(Part):
     fallback: Annotated[dict[Name, Name], Field(max_length=FALLBACKS_MAX)] = {}
     fallback_at: Literal["soft", "throttle", "hard"] = "throttle"
     schedule: Annotated[tuple[ScheduleRule, ...], Field(max_length=64)] = ()
+    min_usd: Usd | None = None
+    max_usd: Usd | None = None
+    priority: Priority = "normal"
+    carry_over: CarryOver | None = None
     owner: Name | None = None
 
     @property
     def alert_points(self) -> tuple[int, ...]:
         """The alert thresholds in basis points, rising."""
         return tuple(basis_points(threshold) for threshold in self.alerts)
+
+    @model_validator(mode="after")
+    def _limit_between(self) -> Self:
+        limit = Decimal(self.limit_usd)
+        if self.min_usd is not None and Decimal(self.min_usd) > limit:
+            raise PydanticCustomError("min_above_limit", "min_usd is above limit_usd: lower it, or raise the limit")
+        if self.max_usd is not None and Decimal(self.max_usd) < limit:
+            raise PydanticCustomError("max_below_limit", "max_usd is below limit_usd: raise it, or lower the limit")
+        return self
+
+    @model_validator(mode="after")
+    def _carries_what_it_has(self) -> Self:
+        if self.carry_over is not None and self.window in ("minute", "hour", "total"):
+            raise PydanticCustomError(
+                "nothing_to_carry", "carry_over goes from a day, week, month, quarter or year to the next: remove it"
+            )
+        if self.carry_over is not None and EVERY in self.scope.values():
+            raise PydanticCustomError(
+                "carries_for_many", "carry_over is for one scope, not for each of many (`*`): name the one"
+            )
+        return self
 
     @model_validator(mode="after")
     def _fallbacks_end(self) -> Self:

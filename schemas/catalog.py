@@ -50,6 +50,8 @@ _TYPES = (
     _type(events.UsageCorrected, "ledger", "ingest"),
     _type(events.PolicyChanged, "ledger", "ingest"),
     _type(events.BoostGranted, "ledger", "ingest"),
+    _type(events.BudgetMoved, "ledger", "ingest", "steward"),
+    _type(events.BudgetCarried, "ledger", "steward"),
     _type(events.PolicyProposed, "ledger", "ingest"),
     _type(events.BoostRequested, "ledger", "ingest"),
     _type(events.ProposalReviewed, "ledger", "ingest"),

@@ -8,6 +8,7 @@ from schemas.decision import Decision
 from schemas.envelope import CloudEvent
 from schemas.foresight import Anomaly, Forecast
 from schemas.governance import BoostProposal, PolicyProposal, ProposalReview
+from schemas.moving import Carry, Move
 from schemas.notification import Notification
 from schemas.outcomes import Alert, AuditEntry, Charge, Rejection
 from schemas.spending import Correction, Expiry, Usage
@@ -47,6 +48,20 @@ class BoostGranted(CloudEvent):
 
     type: Literal["spendgate.boost.granted.v1"]
     data: Boost
+
+
+class BudgetMoved(CloudEvent):
+    """Money of a window was moved from one budget to another."""
+
+    type: Literal["spendgate.budget.moved.v1"]
+    data: Move
+
+
+class BudgetCarried(CloudEvent):
+    """A window of a budget ended some time ago, and what it left unspent is the next one's."""
+
+    type: Literal["spendgate.budget.carried.v1"]
+    data: Carry
 
 
 class PolicyProposed(CloudEvent):

@@ -20,6 +20,10 @@ DECIMAL_USD = r"^[0-9]{1,9}(\.[0-9]{1,9})?$"
 AMOUNT_USD = r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$"
 COST_USD = r"^[0-9]{1,6}(\.[0-9]{1,9})?$"
 DURATION = r"^[1-9][0-9]{0,6}[smhd]$"
+RULE_WHEN = (
+    r"^(utilization >=? [0-9]{1,2}(\.[0-9]{1,4})?|pace >=? [0-9]{1,2}(\.[0-9]{1,4})?"
+    r"|forecast >=? (limit|[0-9]{1,2}(\.[0-9]{1,4})?))$"
+)
 SLUG = r"^[a-z][a-z0-9_]*$"
 # Calendar arithmetic must not run out of years, and a sensor with a dead battery reports 1970.
 INSTANT = r"^2[01][0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"

@@ -13,9 +13,10 @@ from pydantic import AfterValidator, Field, StrictBool, ValidationError, model_v
 from pydantic_core import PydanticCustomError
 
 from schemas.allocation import overcommitted
-from schemas.budget import EVERY, Budget, Grace, Part, ScheduleRule, Tiers
+from schemas.budget import EVERY, Budget, CarryOver, Grace, Part, ScheduleRule, Tiers
 from schemas.fields import Duration, Name, Usd
 from schemas.problems import DocumentError, Problem, problems_of, refuse
+from schemas.rules import RULES_MAX, Rule, rule_problems
 from schemas.strict_yaml import read_yaml
 from schemas.when import HOURS
 
@@ -116,12 +117,14 @@ class Policy(Part):
     requests: RequestCaps = RequestCaps()
     allocation: Allocation = Allocation()
     contacts: Annotated[tuple[Contact, ...], Field(max_length=256)] = ()
+    rules: Annotated[tuple[Rule, ...], Field(max_length=RULES_MAX)] = ()
     governance: Governance = Governance()
 
     @model_validator(mode="after")
     def _whole_makes_sense(self) -> Self:
         refuse(_repeated_names(self))
         refuse(_contacts_of_nothing(self))
+        refuse(rule_problems(self.rules, self.budgets))
         if self.governance.owners == "required":
             refuse(_budgets_of_nobody(self))
         if not self.allocation.overcommit:
@@ -182,10 +185,12 @@ MODELS: dict[str, type[Part]] = {
     "budgets": Budget,
     "tiers": Tiers,
     "grace": Grace,
+    "carry_over": CarryOver,
     "schedule": ScheduleRule,
     "requests": RequestCaps,
     "allocation": Allocation,
     "contacts": Contact,
+    "rules": Rule,
     "governance": Governance,
 }
 FIELDS_OF = {parent: tuple(model.model_fields) for parent, model in MODELS.items()}

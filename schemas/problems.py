@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from schemas.fields import COST_USD, DECIMAL_USD, DIMENSION, DURATION, IDENTIFIER, PRINTABLE
+from schemas.fields import COST_USD, DECIMAL_USD, DIMENSION, DURATION, IDENTIFIER, PRINTABLE, RULE_WHEN
 
 PROBLEMS_SHOWN_MAX = 20
 PATH_CHARACTERS_MAX = 512  # a path repeats what the writer called things
@@ -20,6 +20,7 @@ PATTERN_ADVICE = {
     IDENTIFIER: "may have letters, digits, dots, underscores and hyphens, and starts with a letter or a digit",
     DECIMAL_USD: 'is dollars as a decimal string such as "12.50": not negative, below one billion, at most 9 decimals',
     COST_USD: 'is dollars as a decimal string such as "0.0125": not negative, below one million, at most 9 decimals',
+    RULE_WHEN: "compares utilization, pace or forecast: utilization >= 0.9, pace > 1.2, forecast >= limit",
     DURATION: "is a whole number and a unit, such as 90s, 30m, 2h or 7d",
 }
 

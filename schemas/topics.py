@@ -23,7 +23,7 @@ TopicName = Literal[
     "policies",
     "seen",
 ]
-Service = Literal["ingest", "enforcer", "aggregator", "sink", "forecaster", "console", "notifier", "people"]
+Service = Literal["ingest", "enforcer", "aggregator", "sink", "forecaster", "steward", "console", "notifier", "people"]
 
 TOPICS_FILE = Path(__file__).with_name("topics.yaml")
 

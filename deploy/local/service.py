@@ -14,7 +14,7 @@ from deploy.local.health import answers
 from deploy.local.process import Program
 
 HOST = "127.0.0.1"
-STOP_ORDER = (("console", "ingest", "enforcer"), ("aggregator",), ("forecaster",), ("notifier", "sink"))
+STOP_ORDER = (("console", "ingest", "enforcer"), ("steward",), ("aggregator",), ("forecaster",), ("notifier", "sink"))
 """Who takes requests stops first, who carries their consequences later."""
 ALL = tuple(name for group in STOP_ORDER for name in group)
 INSTANCE = re.compile(rf"({'|'.join(ALL)})(-\d+)?")

@@ -116,6 +116,10 @@ class Api:
         """Put a policy in force."""
         return await self._once_known(lambda: self._post("ingest", "/v1/policies", _encode(change)))
 
+    async def move(self, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Move money between budgets."""
+        return await self._post("ingest", "/v1/moves", _encode(change))
+
     async def boost(self, boost: Mapping[str, Any]) -> dict[str, Any]:
         """Give a budget extra room for a while."""
         return await self._once_known(lambda: self._post("ingest", "/v1/boosts", _encode(boost)))

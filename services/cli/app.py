@@ -28,7 +28,9 @@ from services.cli.commands import (
     keys,
     policy,
     policy_log,
+    policy_move,
     policy_review,
+    policy_simulate,
     replay,
     report,
     status,
@@ -110,7 +112,7 @@ _add(audit.audit, LOOK, "audit && echo every sum is exact")
 _add(foreseen.alerts, LOOK, "alerts --kind projection")
 _add(foreseen.anomalies, LOOK, "anomalies --scope org:acme/project:search")
 app.add_typer(forecast.app, name="forecast", rich_help_panel=LOOK)
-for beside in (policy_review, policy_log):  # without a name of their own: their commands stand below `policy`
+for beside in (policy_review, policy_log, policy_move, policy_simulate):  # their commands stand below `policy`
     policy.app.add_typer(beside.app)
 _add(ack.ack, CHANGE, "ack 'company-month/org:acme@month:2026-11/9000' --org acme --note 'on it'")
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)

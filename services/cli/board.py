@@ -18,7 +18,7 @@ from services.core.balance import Balance, split_key
 from services.core.effects import POSITION_KEY, PolicyEntry, Position
 from services.core.policy import Budget, CompiledPolicy
 from services.core.scope import Level, level_of, parse_scope
-from services.core.state import active_boosts
+from services.core.state import compiled_of
 from services.core.window import WindowKind, window_at
 
 _decode_balance = msgspec.json.Decoder(Balance).decode
@@ -99,9 +99,7 @@ class Board:
         entry = _decode_policy(value)
         policy = Policy.model_validate(entry.policy)
         self.entries[entry.organization] = entry
-        self.policies[entry.organization] = CompiledPolicy.compile(
-            policy, version=entry.version, boosts=active_boosts(entry)
-        )
+        self.policies[entry.organization] = compiled_of(entry, policy)
 
     @property
     def organizations(self) -> list[str]:

@@ -20,7 +20,7 @@ from services.core.effects import PolicyEntry
 from services.core.policy import CompiledPolicy
 from services.core.pricing import PriceBook
 from services.core.rederive import NotDerivable, rederive
-from services.core.state import active_boosts
+from services.core.state import compiled_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class PastPolicy:
     def of(cls, entry: PolicyEntry) -> PastPolicy:
         """The policy of an entry, with its boosts."""
         policy = Policy.model_validate(entry.policy)
-        return cls(entry.offset, CompiledPolicy.compile(policy, version=entry.version, boosts=active_boosts(entry)))
+        return cls(entry.offset, compiled_of(entry, policy))
 
 
 def differences(decision: Decision, past: Sequence[PastPolicy], prices: PriceBook) -> list[Difference]:

@@ -20,7 +20,7 @@ from services.core.escrow import Share
 from services.core.events import to_ms
 from services.core.policy import ANY, Budget, CompiledPolicy, budget_scope
 from services.core.scope import Level, level_of, parse_scope
-from services.core.state import active_boosts
+from services.core.state import compiled_of
 from services.core.window import Window, WindowKind, window_at, window_of_label
 
 HOUR_MS: Final = 3_600_000
@@ -191,7 +191,7 @@ class Books:
         """Put a policy in force. Raises `msgspec.MsgspecError` and ValueError: it cannot be read, the old one stays."""
         entry = _decode_policy(value)
         written = Policy.model_validate(entry.policy)
-        policy = CompiledPolicy.compile(written, version=entry.version, boosts=active_boosts(entry))
+        policy = compiled_of(entry, written)
         self.policies[entry.organization] = written
         book = self.by_organization.setdefault(entry.organization, Book(policy))
         book.policy = policy

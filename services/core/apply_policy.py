@@ -13,10 +13,20 @@ from services.core.backfill import backfill
 from services.core.effects import GrantedBoost, PolicyEntry, Proposal
 from services.core.events import Boost, BoostGranted, PolicyChange, PolicyChanged, iso, to_ms
 from services.core.money import MoneyError, parse_usd
+from services.core.moving.standing_moves import carrying_since, kept_carries, kept_moves, moves_of_both
 from services.core.policy import CompiledPolicy
 from services.core.rejection import Reason, Refused
 from services.core.scope import scope_key
 from services.core.second_person import boost_needs_review, policy_needs_review
+
+
+def apply_limits(to: Application, event: PolicyChanged | BoostGranted, index: int) -> None:
+    """What is allowed changes: all of it, or one budget for a while. Raises Refused."""
+    match event:
+        case PolicyChanged():
+            apply_policy(to, event, index)
+        case BoostGranted():
+            apply_boost(to, event, index)
 
 
 def apply_policy(to: Application, event: PolicyChanged, index: int) -> None:
@@ -80,7 +90,9 @@ def put_in_force(
         proposals=tuple(each for each in open_ones if each.boost is not None),
         approved_by=approved_by,
     )
-    policy = _adopt(to, entry)
+    before = to.state.organization(change.organization).routes.policy
+    entry = _with_money_moved(to, current, entry, before, adopt(to, entry))
+    policy = adopt(to, entry)
     for key, balance in backfill(to.state.tables, policy, to.clock_ms):
         balance.offset = to.offset
         to.effects.balances[key] = balance
@@ -92,12 +104,26 @@ def put_in_force(
     )
 
 
+def _with_money_moved(
+    to: Application, current: PolicyEntry | None, entry: PolicyEntry, before: CompiledPolicy, after: CompiledPolicy
+) -> PolicyEntry:
+    """The entry with what was moved and carried over until now, as far as its budgets are still what they were."""
+    horizon_begins_ms = to.clock_ms - to.state.horizon_ms
+    moves, carries = ((), ()) if current is None else (current.moves, current.carries)
+    return msgspec.structs.replace(
+        entry,
+        moves=moves_of_both(kept_moves(moves, horizon_begins_ms), before, after),
+        carries=kept_carries(carries, horizon_begins_ms, before, after),
+        carrying_since_ms=carrying_since(current, Policy.model_validate(entry.policy), before, after, to.clock_ms),
+    )
+
+
 def grant_boost(
     to: Application, index: int, entry: PolicyEntry, granted: GrantedBoost, *, proposal: str | None = None
 ) -> None:
     """Add a boost to those of a policy in force."""
     boosts = (*_unexpired(to, entry.boosts), granted)
-    _adopt(to, msgspec.structs.replace(entry, boosts=boosts, offset=to.offset, latest_offset=to.offset))
+    adopt(to, msgspec.structs.replace(entry, boosts=boosts, offset=to.offset, latest_offset=to.offset))
     to.effects.counts["boost"] += 1
     facts = {"amount_usd": granted.amount_usd, "until": iso(granted.until_ms)}
     to.audit(
@@ -157,7 +183,8 @@ def _guard_shares(to: Application, name: str) -> None:
                 to.guard(key, balance, guard.limit_at(to.clock_ms, balance.grace_from_ms))
 
 
-def _adopt(to: Application, entry: PolicyEntry) -> CompiledPolicy:
+def adopt(to: Application, entry: PolicyEntry) -> CompiledPolicy:
+    """Put an entry in force, and into the policies table. Raises Refused."""
     try:
         policy = to.state.adopt(entry)
     except (ValueError, LookupError) as error:  # a validation error, or a time zone that this machine does not know

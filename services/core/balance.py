@@ -19,6 +19,8 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 HORIZON_MS = 48 * HOUR_MS
 """De-duplication horizon: usage older than this, by the ledger's clock, is rejected rather than counted unsafely."""
+CARRY_AFTER_MS = 15 * 60_000
+"""How long after its end a window is taken to have settled: reservations of it have been charged by then."""
 FUTURE_TOLERANCE_MS = 5 * 60_000
 """How far ahead of the ledger's clock a usage may claim to be."""
 

@@ -21,6 +21,8 @@ Count = Literal[
     "skipped",
     "policy",
     "boost",
+    "move",
+    "carry",
     "proposal",
     "claim",
     "alive",
@@ -79,6 +81,37 @@ class Proposal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     boost: GrantedBoost | None = None
 
 
+class GrantedMove(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """A move of money between two budgets as the policies table keeps it: from `since_ms` to the end of its window.
+
+    `ends_ms` None: their window never ends. From `until_ms` on, what is free of it is to be given back by a move that
+    `returns` this one; None: nothing is before the end. `rule` is the policy's rule that wanted it, if one did.
+    """
+
+    move: str
+    from_budget: str
+    to_budget: str
+    amount_usd: str
+    since_ms: int
+    ends_ms: int | None = None
+    until_ms: int | None = None
+    rule: str | None = None
+    returns: str | None = None
+    by: str
+    reason: str
+    key_id: str | None = None
+
+
+class CarriedOver(Struct, frozen=True, kw_only=True, gc=False):
+    """What a budget's window left to the next one, for good; `turns_ms` is where one ends and the other begins."""
+
+    budget: str
+    window: str
+    amount_usd: str
+    turns_ms: int
+    ends_ms: int
+
+
 class PolicyEntry(Struct, frozen=True, kw_only=True):
     """An organization's policy in force: the value in the policies table, keyed by organization.
 
@@ -97,6 +130,10 @@ class PolicyEntry(Struct, frozen=True, kw_only=True):
     approved_by: str | None = None
     proposals: tuple[Proposal, ...] = ()
     latest_offset: int = -1
+    moves: tuple[GrantedMove, ...] = ()
+    carries: tuple[CarriedOver, ...] = ()
+    # Since when, by the ledger's clock, budgets carry over: of windows that ended before, nothing is known.
+    carrying_since_ms: dict[str, int] = {}
 
 
 @dataclass(slots=True)

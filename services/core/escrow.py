@@ -99,8 +99,13 @@ def room(limit_nanousd: int, settled_nanousd: int, shares: Mapping[str, Share]) 
 
 def grant(limit_nanousd: int, settled_nanousd: int, shares: Mapping[str, Share], claimant: str) -> None:
     """Grant what there is room for: to the claimant first, then to those who wait, the smallest shortage first."""
-    waiting = sorted((share.unmet_nanousd, name) for name, share in shares.items() if name != claimant)
-    for name in (claimant, *(name for _, name in waiting)):
-        share = shares[name]
-        if share.unmet_nanousd:
-            share.grant(room(limit_nanousd, settled_nanousd, shares))
+    if shares[claimant].unmet_nanousd:
+        shares[claimant].grant(room(limit_nanousd, settled_nanousd, shares))
+    share_out(limit_nanousd, settled_nanousd, shares)
+
+
+def share_out(limit_nanousd: int, settled_nanousd: int, shares: Mapping[str, Share]) -> None:
+    """Grant what there is room for to those who wait, the smallest shortage first."""
+    for _, name in sorted((share.unmet_nanousd, name) for name, share in shares.items()):
+        if shares[name].unmet_nanousd:
+            shares[name].grant(room(limit_nanousd, settled_nanousd, shares))

@@ -7,8 +7,9 @@ ledger from the start gives the same balances, byte for byte.
 from __future__ import annotations
 
 from services.core.application import Application
+from services.core.apply_carry import apply_transfer
 from services.core.apply_claim import apply_said
-from services.core.apply_policy import apply_boost, apply_policy
+from services.core.apply_policy import apply_limits
 from services.core.apply_proposal import apply_proposal, expire_proposals
 from services.core.apply_usage import apply_correction, apply_expiry, apply_usage
 from services.core.effects import Effects
@@ -24,6 +25,7 @@ from services.core.events import (
 )
 from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReviewed
 from services.core.ledger_event import LedgerEvent
+from services.core.moving_events import BudgetCarried, BudgetMoved
 from services.core.record import Malformed, Record, Skipped, original_event, read_events
 from services.core.rejection import Reason, Refused, rejection
 from services.core.state import LedgerState
@@ -56,12 +58,12 @@ def _apply(to: Application, event: LedgerEvent | Malformed | Skipped, index: int
             apply_expiry(to, event, index)
         case UsageCorrected():
             apply_correction(to, event, index)
-        case PolicyChanged():
-            apply_policy(to, event, index)
-        case BoostGranted():
-            apply_boost(to, event, index)
+        case PolicyChanged() | BoostGranted():
+            apply_limits(to, event, index)
         case PolicyProposed() | BoostRequested() | ProposalReviewed():
             apply_proposal(to, event, index)
+        case BudgetMoved() | BudgetCarried():
+            apply_transfer(to, event, index)
         case AllowanceClaimed() | EnforcerAlive() | EnforcerForgotten():
             apply_said(to, event, index)
         case Skipped():

@@ -13,11 +13,15 @@ from services.core.events import (
     UsageRecorded,
 )
 from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReviewed
+from services.core.moving_events import BudgetCarried, BudgetMoved
 
 Governed = PolicyProposed | BoostRequested | ProposalReviewed
 """What people say of changes that need a second person."""
 
-Counted = UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted | Governed
+Moved = BudgetMoved | BudgetCarried
+"""Money that goes from one budget, or one window, to another."""
+
+Counted = UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted | Governed | Moved
 """Events that count once, however often they are sent."""
 
 LedgerEvent = Counted | AllowanceClaimed | EnforcerAlive | EnforcerForgotten

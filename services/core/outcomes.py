@@ -86,6 +86,8 @@ AuditAction = Literal[
     "policy.applied",
     "policy.proposed",
     "boost.granted",
+    "budget.moved",
+    "budget.carried",
     "boost.requested",
     "proposal.approved",
     "proposal.rejected",

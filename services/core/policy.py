@@ -28,6 +28,15 @@ class ActiveBoost:
 
 
 @dataclass(frozen=True, slots=True)
+class ActiveMove:
+    """What a move gives one of its two budgets (or, negative, takes from it) from an instant until its window's end."""
+
+    amount_nanousd: int
+    since_ms: int
+    ends_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Tiers:
     """Where a budget begins to warn, to pace and to block, in basis points of its limit."""
 
@@ -60,6 +69,8 @@ class Budget:
     zone: ZoneInfo
     schedule: tuple[ScheduleRule, ...] = ()
     boosts: tuple[ActiveBoost, ...] = ()
+    # What moves have added to or taken from the limit, as steps: (from when, how much in all), the latest first.
+    shifts: tuple[tuple[int, int], ...] = ()
     on_unknown: Literal["allow", "deny"] = "deny"
     grace: Grace | None = None
     fallback: Mapping[str, str] = field(default_factory=dict, hash=False)
@@ -68,14 +79,28 @@ class Budget:
     @property
     def varies(self) -> bool:
         """Whether the limit is a function of time."""
-        return bool(self.schedule or self.boosts)
+        return bool(self.schedule or self.boosts or self.shifts)
 
     def limit_at(self, at_ms: int) -> int:
-        """The effective limit at an instant, in nano-dollars: scheduled factor first, boosts added on top."""
+        """The effective limit at an instant, in nano-dollars: scheduled factor first, boosts and moves on top.
+
+        Never negative: a budget whose policy was lowered below what it has given away has nothing.
+        """
         if not self.varies:
             return self.limit_nanousd
         scheduled = self.limit_nanousd * factor_at(self.schedule, at_ms, self.zone) // BASIS_POINTS
-        return scheduled + sum(boost.amount_nanousd for boost in self.boosts if at_ms < boost.until_ms)
+        return max(0, scheduled + self.boosted_at(at_ms) + self.moved_at(at_ms))
+
+    def boosted_at(self, at_ms: int) -> int:
+        """What boosts add at an instant."""
+        return sum(boost.amount_nanousd for boost in self.boosts if at_ms < boost.until_ms)
+
+    def moved_at(self, at_ms: int) -> int:
+        """What moves have added at an instant, or taken: then it is negative."""
+        for since_ms, moved_nanousd in self.shifts:
+            if at_ms >= since_ms:
+                return moved_nanousd
+        return 0
 
     def match(self, values: Mapping[str, str]) -> dict[str, str] | None:
         """The dimensions that this budget counts together for a request, or None if it is not for it."""
@@ -126,15 +151,24 @@ class CompiledPolicy:
 
     @classmethod
     def compile(
-        cls, policy: Policy, *, version: int, boosts: Mapping[str, Sequence[ActiveBoost]] | None = None
+        cls,
+        policy: Policy,
+        *,
+        version: int,
+        boosts: Mapping[str, Sequence[ActiveBoost]] | None = None,
+        moves: Mapping[str, Sequence[ActiveMove]] | None = None,
     ) -> CompiledPolicy:
-        """The compiled form of a validated policy; `boosts` are those still active, by budget name."""
+        """The compiled form of a validated policy; `boosts` and `moves` are those still kept, by budget name."""
         zone = ZoneInfo(policy.timezone)
+        added, moved = boosts or {}, moves or {}
         return cls(
             organization=policy.organization,
             version=version,
             zone=zone,
-            budgets=tuple(_budget(budget, zone, (boosts or {}).get(budget.name, ())) for budget in policy.budgets),
+            budgets=tuple(
+                _budget(budget, zone, added.get(budget.name, ()), moved.get(budget.name, ()))
+                for budget in policy.budgets
+            ),
             requests=_caps(policy),
         )
 
@@ -174,7 +208,23 @@ def _is_general(budget: Budget) -> bool:
     return any(value == ANY for _, value in budget.pattern)
 
 
-def _budget(written: WrittenBudget, zone: ZoneInfo, boosts: Iterable[ActiveBoost]) -> Budget:
+def shifts_of(moves: Iterable[ActiveMove]) -> tuple[tuple[int, int], ...]:
+    """Moves as steps of one function of time: (from when, how much in all), the latest first."""
+    changes: dict[int, int] = {}
+    for move in moves:
+        changes[move.since_ms] = changes.get(move.since_ms, 0) + move.amount_nanousd
+        if move.ends_ms is not None:
+            changes[move.ends_ms] = changes.get(move.ends_ms, 0) - move.amount_nanousd
+    steps, total = [], 0
+    for at_ms in sorted(changes):
+        total += changes[at_ms]
+        steps.append((at_ms, total))
+    return tuple(reversed(steps))
+
+
+def _budget(
+    written: WrittenBudget, zone: ZoneInfo, boosts: Iterable[ActiveBoost], moves: Iterable[ActiveMove]
+) -> Budget:
     return Budget(
         name=written.name,
         pattern=tuple(sorted(written.scope.items())),
@@ -187,6 +237,7 @@ def _budget(written: WrittenBudget, zone: ZoneInfo, boosts: Iterable[ActiveBoost
         zone=zone,
         schedule=tuple(ScheduleRule(rule.when, rule.points) for rule in written.schedule),
         boosts=tuple(boosts),
+        shifts=shifts_of(moves),
         on_unknown=written.on_unknown,
         grace=_grace(written.grace),
         fallback=dict(written.fallback),

@@ -10,13 +10,13 @@ import msgspec
 from schemas.policy import Policy
 from services.core.alerting import Watch, watches_of
 from services.core.backfill import BACKFILLED
-from services.core.balance import HORIZON_MS, Balance, Tables, is_kept, split_key
+from services.core.balance import CARRY_AFTER_MS, HORIZON_MS, Balance, Tables, is_kept, split_key
 from services.core.effects import PolicyEntry, Position
 from services.core.escrow import ENFORCER_KEY, Registered
 from services.core.events import Dimensions
 from services.core.guard import Guard, blocking, guard_of
 from services.core.money import parse_usd
-from services.core.policy import ActiveBoost, CompiledPolicy
+from services.core.policy import ActiveBoost, ActiveMove, CompiledPolicy
 from services.core.pricing import PriceBook
 from services.core.route import ALWAYS_COUNTED, Routes, Slot
 from services.core.scope import Level, level_of
@@ -72,11 +72,19 @@ class LedgerState:
     equal states give equal states, byte for byte.
     """
 
-    def __init__(self, partition: int, prices: PriceBook, *, horizon_ms: int = HORIZON_MS) -> None:
+    def __init__(
+        self,
+        partition: int,
+        prices: PriceBook,
+        *,
+        horizon_ms: int = HORIZON_MS,
+        carry_after_ms: int = CARRY_AFTER_MS,
+    ) -> None:
         self.partition = partition
         self.prices = prices
         self.price_version = prices.version
         self.horizon_ms = horizon_ms
+        self.carry_after_ms = carry_after_ms
         self.position = Position()
         self.tables = Tables()
         self.seen = Seen()
@@ -128,9 +136,7 @@ class LedgerState:
 
     def adopt(self, entry: PolicyEntry) -> CompiledPolicy:
         """Put a policy in force. Raises pydantic's ValidationError if it is not a valid policy."""
-        policy = CompiledPolicy.compile(
-            Policy.model_validate(entry.policy), version=entry.version, boosts=active_boosts(entry)
-        )
+        policy = compiled_of(entry, Policy.model_validate(entry.policy))
         self._organizations[entry.organization] = Organization(entry=entry, routes=Routes(policy))
         self._watch_proposals(entry)
         return policy
@@ -223,12 +229,34 @@ class LedgerState:
             self.enforcers[name] = _decode_enforcer(value)
 
 
+def compiled_of(entry: PolicyEntry, written: Policy) -> CompiledPolicy:
+    """The policy of an entry as `written` there, with its boosts and moves."""
+    return CompiledPolicy.compile(
+        written, version=entry.version, boosts=active_boosts(entry), moves=active_moves(entry)
+    )
+
+
 def active_boosts(entry: PolicyEntry) -> dict[str, list[ActiveBoost]]:
     """The boosts of a policy by budget name."""
     boosts: dict[str, list[ActiveBoost]] = {}
     for boost in entry.boosts:
         boosts.setdefault(boost.budget, []).append(ActiveBoost(parse_usd(boost.amount_usd), boost.until_ms))
     return boosts
+
+
+def active_moves(entry: PolicyEntry) -> dict[str, list[ActiveMove]]:
+    """The moves of a policy by budget name: from one budget to another, and from one window to the next."""
+    moves: dict[str, list[ActiveMove]] = {}
+    for move in entry.moves:
+        amount = parse_usd(move.amount_usd)
+        for budget, signed in ((move.from_budget, -amount), (move.to_budget, amount)):
+            moves.setdefault(budget, []).append(ActiveMove(signed, move.since_ms, move.ends_ms))
+    for carried in entry.carries:
+        amount, turns_ms = parse_usd(carried.amount_usd), carried.turns_ms
+        # Whoever looks at a window that is over looks at its last instant: there the money is no longer.
+        left, came = ActiveMove(-amount, turns_ms - 1, turns_ms), ActiveMove(amount, turns_ms, carried.ends_ms)
+        moves.setdefault(carried.budget, []).extend((left, came))
+    return moves
 
 
 def _always_counted(slot: Slot) -> bool:

@@ -73,6 +73,16 @@ class Rerun:
         self._chains: dict[tuple[object, ...], list[Link]] = {}
         self._seen = 0
 
+    def adopt(self, policy: CompiledPolicy) -> None:
+        """Decide by another policy of the organization from now on; balances stay."""
+        self._policy, self._routes = policy, Routes(policy)
+        self._chains.clear()
+
+    def settled_nanousd(self, key: str) -> int:
+        """What a balance has come to; 0 for one that nothing was counted in."""
+        found = self._standings.get(key)
+        return 0 if found is None else found[0].settled_nanousd
+
     def count(self, request: PastRequest) -> None:
         """Let a request be as it was: it counts, and nobody decides about it."""
         if request.made and request.cost_nanousd is not None:

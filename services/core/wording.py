@@ -22,7 +22,7 @@ def warnings(ruling: Ruling) -> Iterator[str]:
         yield f"{ruling.ask.model} has no known price: nothing is reserved, and it is counted as unpriced"
     for judgement in ruling.judgements:
         if judgement.outcome is not Outcome.NORMAL:
-            yield _use(judgement) + _besides(judgement, ruling)
+            yield _use(judgement) + _moved(judgement, ruling) + _besides(judgement, ruling)
 
 
 def grace_until(judgement: Judgement) -> str:
@@ -35,6 +35,14 @@ def grace_until(judgement: Judgement) -> str:
 def _use(judgement: Judgement) -> str:
     after, limit = format_usd(judgement.after_nanousd), format_usd(judgement.limits.limit_nanousd)
     return f"{judgement.link.budget.name}: {after} of {limit} USD in {judgement.link.window.label} with this request"
+
+
+def _moved(judgement: Judgement, ruling: Ruling) -> str:
+    """What of the limit is not in the policy: other budgets, or the window before, gave it or got it."""
+    moved = judgement.link.budget.moved_at(ruling.moment.now_ms)
+    if not moved:
+        return ""
+    return f" ({format_usd(abs(moved))} USD {'were moved to it' if moved > 0 else 'of its limit were moved away'})"
 
 
 def _besides(judgement: Judgement, ruling: Ruling) -> str:
@@ -73,7 +81,8 @@ def _exceeded(ruling: Ruling) -> str:
     if judgement.outcome is Outcome.BLOCKED and judgement.room_nanousd >= 0:
         return f"what {name} has left in {label} is set aside for other requests, this one may cost {cost} USD"
     room = format_usd(max(0, judgement.room_nanousd + amount))
-    return f"{name} has {room} USD left in {label}, the request may cost {cost} USD"
+    moved = _moved(judgement, ruling)
+    return f"{name} has {room} USD left in {label}{moved}, the request may cost {cost} USD"
 
 
 def _paced(ruling: Ruling) -> str:

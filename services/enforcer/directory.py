@@ -14,7 +14,7 @@ from services.core.events import Dimensions
 from services.core.policy import CompiledPolicy
 from services.core.route import Routes
 from services.core.standing import Link, Standing
-from services.core.state import active_boosts
+from services.core.state import compiled_of
 from services.enforcer.standings import Standings
 
 ROUTES_MAX = 65_536
@@ -95,9 +95,7 @@ class Directory:
         known = self._organizations.get(entry.organization)
         if known is not None and known.offset >= entry.offset:
             return None
-        policy = CompiledPolicy.compile(
-            Policy.model_validate(entry.policy), version=entry.version, boosts=active_boosts(entry)
-        )
+        policy = compiled_of(entry, Policy.model_validate(entry.policy))
         self._organizations[entry.organization] = self._new(policy, offset=entry.offset)
         return entry.organization
 

@@ -59,8 +59,8 @@ def forecasts(
 
 
 def limit_of(budget: Budget, now_ms: int) -> int:
-    """What a window may cost in all, in nano-dollars: the boosts in force, and no schedule of hours."""
-    return budget.limit_nanousd + sum(boost.amount_nanousd for boost in budget.boosts if now_ms < boost.until_ms)
+    """What a window may cost in all, in nano-dollars: the boosts and moves in force, and no schedule of hours."""
+    return max(0, budget.limit_nanousd + budget.boosted_at(now_ms) + budget.moved_at(now_ms))
 
 
 def _projected(

@@ -17,7 +17,7 @@ from services.adapters.settings import Settings
 from services.adapters.topics import TopicsError
 from services.core.effects import PolicyEntry
 from services.core.policy import CompiledPolicy
-from services.core.state import active_boosts
+from services.core.state import compiled_of
 from services.forecaster.health import Health
 
 RETRY_S = 1.0
@@ -68,5 +68,5 @@ class Policies:
         if self._offsets.get(name, -1) >= entry.offset:
             return
         policy = Policy.model_validate(entry.policy)
-        self._known[name] = CompiledPolicy.compile(policy, version=entry.version, boosts=active_boosts(entry))
+        self._known[name] = compiled_of(entry, policy)
         self._offsets[name] = entry.offset

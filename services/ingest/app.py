@@ -17,10 +17,12 @@ from services.adapters.web import Readiness, add_route, create_app
 from services.ingest.acknowledgement_routes import AcknowledgementRoutes
 from services.ingest.enforcer_routes import EnforcerRoutes
 from services.ingest.event_routes import EventRoutes
+from services.ingest.move_routes import MoveRoutes
 from services.ingest.openapi import openapi
 from services.ingest.policy_book import PolicyBook
 from services.ingest.policy_routes import PolicyRoutes
 from services.ingest.proposal_routes import ProposalRoutes
+from services.ingest.refusals import Refusals
 from services.ingest.settings import IngestSettings
 
 SPOOL_FILE = "ingest-spool.sqlite"
@@ -33,7 +35,7 @@ def build(settings: IngestSettings) -> web.Application:
     spool = Spool.open(settings.data_dir / SPOOL_FILE, max_bytes=settings.spool_max_bytes)
     vital = VitalTasks()
     ledger = LedgerWriter(settings, spool, metrics, vital, pace=Pace(timeout_s=settings.append_timeout_s))
-    book = PolicyBook(settings)
+    book, refusals = PolicyBook(settings), Refusals(settings)
 
     def readiness() -> Readiness:
         detail = {"spooled_events": ledger.spooled_events, "policies_known": book.caught_up}
@@ -55,6 +57,8 @@ def build(settings: IngestSettings) -> web.Application:
     add_route(app, "POST", "/v1/policies", policies.post, roles=[], logged=True)
     add_route(app, "GET", "/v1/policies/{organization}", policies.get, roles=[Role.VIEWER])
     add_route(app, "POST", "/v1/boosts", policies.boost, roles=[], logged=True)
+    moves = MoveRoutes(ledger, book, refusals, apply_wait_s=settings.apply_wait_s)
+    add_route(app, "POST", "/v1/moves", moves.post, roles=[], logged=True)
     add_route(app, "POST", "/v1/proposals", proposals.post, roles=[], logged=True)
     add_route(app, "GET", "/v1/proposals/{organization}", proposals.get, roles=[Role.VIEWER])
     add_route(app, "POST", "/v1/proposals/{proposal}/review", proposals.review, roles=[], logged=True)
@@ -65,8 +69,9 @@ def build(settings: IngestSettings) -> web.Application:
     async def parts(_app: web.Application) -> AsyncIterator[None]:
         await ledger.start()
         following = vital.start("follow the policies", book.follow())
+        hearing = vital.start("hear of refusals", refusals.follow())
         yield
-        await end_tasks(following)
+        await end_tasks(following, hearing)
         await ledger.stop()
 
     app.cleanup_ctx.append(parts)

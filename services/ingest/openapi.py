@@ -8,12 +8,14 @@ from pydantic import BaseModel
 
 from schemas.events import UsageCorrected, UsageRecorded
 from schemas.governance import ReviewRequest
+from schemas.moving import MoveRequest
 from schemas.policy import Policy
 from schemas.steering import Acknowledgement, BoostRequest, FarewellRequest
 from services.adapters.openapi import answer, components, document, ref, refusals
 from services.ingest import acknowledgement_routes
 from services.ingest.changes import PolicyRequest, ProposalRequest
 from services.ingest.formats import BATCH, JSON, LINES, ONE
+from services.ingest.move_openapi import MOVE_IN_FORCE, moved, post_move
 from services.ingest.proposal_openapi import BOOST, KEY_ID, PROPOSAL, PROPOSALS, proposal_paths
 
 DESCRIPTION = """The door for usage events, policies and boosts.
@@ -111,24 +113,35 @@ POLICY_IN_FORCE = {
         "latest_offset": {"type": "integer", "description": "The same, open proposals included."},
         "boosts": {"type": "array", "items": ref("Boost")},
         "proposals": {"type": "array", "items": ref("Proposal")},
+        "moves": {"type": "array", "items": ref("Move")},
     },
 }
 
 
 def openapi() -> dict[str, Any]:
     """The document, as `/openapi.json` serves it."""
-    bodies: list[type[BaseModel]] = [PolicyRequest, BoostRequest, ProposalRequest, ReviewRequest, FarewellRequest]
-    schemas = components([UsageRecorded, UsageCorrected, Policy, Acknowledgement, *bodies])
+    bodies: list[type[BaseModel]] = [
+        PolicyRequest,
+        BoostRequest,
+        MoveRequest,
+        ProposalRequest,
+        ReviewRequest,
+        FarewellRequest,
+        Acknowledgement,
+    ]
+    schemas = components([UsageRecorded, UsageCorrected, Policy, *bodies])
     schemas["PolicyRequest"]["properties"]["policy"] = ref("Policy")
     schemas["ProposalRequest"] |= {"oneOf": [{"required": ["policy"]}, {"required": ["boost"]}]}
     schemas["ProposalRequest"]["properties"] |= {"policy": ref("Policy"), "boost": ref("WantedBoost")}
     schemas |= {"Event": _event(), "Fates": FATES, "Changed": CHANGED, "PolicyInForce": POLICY_IN_FORCE}
     schemas |= {"Forgotten": FORGOTTEN, "Boost": BOOST, "Proposal": PROPOSAL, "Proposals": PROPOSALS}
+    schemas |= {"Moved": moved(DURABILITY, POSITIONS), "Move": MOVE_IN_FORCE}
     paths = {
         "/v1/events": {"post": _post_events()},
         "/v1/policies": {"post": _post_policy()},
         "/v1/policies/{organization}": {"get": _get_policy()},
         "/v1/boosts": {"post": _post_boost()},
+        "/v1/moves": {"post": post_move()},
         **proposal_paths(),
         "/v1/enforcers/forget": {"post": _forget_enforcer()},
         **acknowledgement_routes.OPENAPI,
@@ -236,7 +249,7 @@ def _get_policy() -> dict[str, Any]:
     }
     return {
         "operationId": "getPolicy",
-        "summary": "The policy in force, with its boosts.",
+        "summary": "The policy in force, with its boosts and moves.",
         "tags": ["policies"],
         "parameters": [organization],
         "responses": {

@@ -19,6 +19,7 @@ from services.core import outcomes
 from services.core.decision import DecisionMade
 from services.core.foresight_events import AnomalyFound, ForecastMade
 from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReviewed
+from services.core.moving_events import BudgetCarried, BudgetMoved
 from services.core.notification_events import NotificationSent
 from tests.contracts.samples import EXAMPLES, InvalidSample, Json, invalid_events, read_json, valid_events
 
@@ -30,6 +31,8 @@ STRUCTS: dict[str, type[wire.Event]] = {
         wire.UsageCorrected,
         wire.PolicyChanged,
         wire.BoostGranted,
+        BudgetMoved,
+        BudgetCarried,
         PolicyProposed,
         BoostRequested,
         ProposalReviewed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import msgspec
 from hypothesis import assume, given
@@ -183,3 +184,14 @@ def test_room_that_nobody_has_claimed_yet_is_room() -> None:
 def test_the_largest_that_fits(most: int, fitting: int) -> None:
     expected = min(most, fitting)
     assert largest(lambda tokens: tokens <= fitting, most) == (expected or None)
+
+
+def test_a_limit_that_moves_have_changed_says_so() -> None:
+    for moved, words in ((2 * USD, "2.00 USD were moved to it"), (-USD, "1.00 USD of its limit were moved away")):
+        shifted = replace(budget(10 * USD), shifts=((NOW_MS, moved),))
+        _, denied = decided(ask(), link(shifted, settled=10 * USD + moved))
+        assert f"has 0.00 USD left in day:2026-11-24 ({words}), the request may cost" in denied.message
+        _, warned = decided(ask(), link(shifted, settled=(10 * USD + moved) * 85 // 100))
+        assert f"with this request ({words})" in warned.warnings[0]
+        _, before = decided(ask(), link(replace(shifted, shifts=((NOW_MS + 1, moved),)), settled=10 * USD))
+        assert "moved" not in before.message

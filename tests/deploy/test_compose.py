@@ -20,6 +20,7 @@ from services.forecaster.settings import ForecasterSettings
 from services.ingest.settings import IngestSettings
 from services.notifier.settings import NotifierSettings
 from services.sink.settings import SinkSettings
+from services.steward.settings import StewardSettings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
@@ -32,6 +33,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "sink": SinkSettings,
     "forecaster": ForecasterSettings,
     "notifier": NotifierSettings,
+    "steward": StewardSettings,
     "console": ConsoleSettings,
 }
 

@@ -22,7 +22,7 @@ from services.cli.cast import assign
 from services.cli.reconcile import cost_nanousd
 from services.cli.trace import read_trace
 from services.core.focus_check import check_focus, parse_row
-from services.core.money import parse_usd
+from services.core.money import format_usd, parse_usd
 from tests.e2e.patience import PATIENCE
 
 pytestmark = pytest.mark.timeout(600)
@@ -41,6 +41,15 @@ TIGHT = (
   - {name: nothing-left, scope: {project: copilot}, limit_usd: "0.000001", window: total, on_unknown: allow}
 """
 )
+
+RULES = """
+organization: acme
+budgets:
+  - {{name: reserve, scope: {{project: reserve}}, limit_usd: "100", window: year}}
+  - {{name: copilot, scope: {{project: copilot}}, limit_usd: "{half}", window: year}}
+rules:
+  - {{name: more, take_from: reserve, give_to: [copilot], when: utilization >= 0, step_percent: 100}}
+"""
 
 
 class Stack:
@@ -191,6 +200,22 @@ def test_the_past_is_decided_again_under_the_policy_that_was_and_one_that_is_tig
     assert parse_usd(tighter["spent_usd"]) + parse_usd(tighter["spared_usd"]) == expected
     shown = stack.ok("whatif", "none-left.yaml", "--since", since, "--by", "project")
     assert "project:copilot" in shown
+
+
+def test_rules_are_tried_on_the_past_and_a_move_that_cannot_be_says_why(stack: Stack) -> None:
+    (copilot,) = (row for row in stack.report("project")["rows"] if row["project"] == "copilot")
+    half = parse_usd(copilot["cost_usd"]) // 2
+    (stack.folder / "rules.yaml").write_text(RULES.format(half=format_usd(half)))
+    since = f"{datetime.now(UTC) - timedelta(hours=2):%Y-%m-%dT%H:%M}"  # noqa: TID251
+    told = json.loads(stack.ok("policy", "simulate", "rules.yaml", "--since", since, "--json"))
+    assert told["with_rules"]["requests"] == told["without_rules"]["requests"] == REQUESTS
+    assert told["denials_avoided"] >= told["without_rules"]["deny"] - told["with_rules"]["deny"] > 0
+    assert {move["from_budget"] for move in told["moves"]} == {"reserve"}
+    shown = stack.ok("policy", "simulate", "rules.yaml", "--since", since)
+    assert "requests would have been made that were not without rules" in shown
+    refused = stack.run("policy", "move", "nobody", "each-user", "5", "--why", "to see")
+    assert refused.returncode == 1
+    assert "nothing was moved: acme has no budget 'nobody'" in refused.stderr
 
 
 def test_status_and_top_show_what_was_spent(stack: Stack) -> None:

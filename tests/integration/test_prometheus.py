@@ -22,6 +22,9 @@ SERVICES = Path(__file__).parents[2] / "services"
 BY_PROMETHEUS = {"up"}
 ON_FIRST_USE: Mapping[str, str] = {
     "spendgate_forecaster_failures_total": "forecaster/health.py",
+    "spendgate_steward_moves_total": "steward/health.py",
+    "spendgate_steward_failures_total": "steward/health.py",
+    "spendgate_steward_unreadable_total": "steward/health.py",
     "spendgate_forecaster_forecasts_total": "forecaster/health.py",
     "spendgate_forecaster_alerts_total": "forecaster/health.py",
     "spendgate_forecaster_anomalies_total": "forecaster/health.py",

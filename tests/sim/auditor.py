@@ -6,17 +6,23 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
+from typing import Final
 
+from schemas.policy import Policy
 from services.core.ask import Ask
 from services.core.balance import Balance
+from services.core.effects import Effects
 from services.core.escrow import Share
 from services.core.events import to_ms
 from services.core.fold import fold
-from services.core.state import LedgerState
+from services.core.state import LedgerState, compiled_of
 from tests.core.ledger import PRICES, Changelog, Json
+from tests.sim.limits import USERS, Moved
 from tests.sim.world import World
 
 LIVELY_MS = 8_000
+NANOS: Final = 1_000_000_000
 
 
 class Broken(AssertionError):
@@ -36,6 +42,7 @@ class Auditor:
     def check_step(self, world: World) -> None:
         """No hard limit is overspent, nothing is granted beyond one, and nobody spends a share that was taken back."""
         for effects in world.broker.committed[self._read :]:
+            self._note_money_moved(effects)
             for key, balance in effects.balances.items():
                 if balance is not None and (balance.shares or key in self._shares):
                     self._check_shares(key, balance)
@@ -55,6 +62,29 @@ class Auditor:
         self._check_replay()
         self._check_enforcers()
         self._check_liveness()
+
+    def _note_money_moved(self, effects: Effects) -> None:
+        """What moved counts from now on; and each budget has what it should: together, what they had without moves."""
+        entry = effects.policies.get("strict")
+        if entry is None:
+            return
+        limits, at_ms = self.world.limits, _clock_ms(effects)
+        for carried in entry.carries:
+            if carried.window[4:] not in limits.carried:
+                limits.carried[carried.window[4:]] = int(Decimal(carried.amount_usd) * NANOS)
+                self.world.seen.carried += 1
+        for move in entry.moves:
+            if move.move not in limits.moved:
+                giver, taker = (name.removesuffix("-hour") for name in (move.from_budget, move.to_budget))
+                limits.moved[move.move] = Moved(move.since_ms, giver, taker, int(Decimal(move.amount_usd) * NANOS))
+                self.world.seen.moved += 1
+        users = {limits.budget(user): f"org:strict/user:{user}@hour:{limits.hour(at_ms)}" for user in USERS}
+        keys = {"hard": f"org:strict@day:{limits.day(at_ms)}", **(users if limits.moving else {})}
+        for budget in compiled_of(entry, Policy.model_validate(entry.policy)).budgets:
+            if budget.name in keys:
+                key = keys[budget.name]
+                _equal(budget.limit_at(at_ms), limits.of_version(entry.version, key, at_ms), f"the limit of {key}")
+        _equal(sum(map(limits.net, users.values())), 0, "what moves have made or lost")
 
     def _check_shares(self, key: str, balance: Balance) -> None:
         outstanding = {name: _outstanding(share) for name, share in balance.shares.items()}
@@ -80,7 +110,7 @@ class Auditor:
         _equal(found, charged, "what gateways of strict know they spent")
 
     def _check_replay(self) -> None:
-        state, log = LedgerState(0, PRICES), Changelog()
+        state, log = LedgerState(0, PRICES, carry_after_ms=0), Changelog()
         kept = self.world.broker.changelog
         for record in self.world.broker.ledger[: kept.restore().position.offset + 1]:
             log.write(fold(state, record))
@@ -113,6 +143,12 @@ class Auditor:
         for place in range(len(world.enforcers)):
             if not world.ask_until(place, ask, LIVELY_MS, self.check_step):
                 raise Broken(f"enforcer {place} is never granted what is free")
+
+
+def _clock_ms(effects: Effects) -> int:
+    """The ledger's clock when these effects were folded."""
+    assert effects.position is not None, "what is committed has a position"
+    return effects.position.clock_ms
 
 
 def _outstanding(share: Share) -> int:

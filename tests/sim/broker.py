@@ -46,6 +46,7 @@ class Broker:
     def restore(self) -> LedgerState:
         """What a new process reads back."""
         state = self.changelog.restore()
+        state.carry_after_ms = 0  # at once, while enforcers still hold shares of the day that is over
         if self.faults.seen_lost:
             state.seen = Seen()
         return state

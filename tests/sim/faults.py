@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from services.core import escrow
+from services.core import apply_carry, apply_move, escrow
 from services.core.escrow import Share
 from services.core.guard import Guard
 from services.core.standing import Standing
@@ -45,6 +45,10 @@ def _room_without_shares(limit_nanousd: int, settled_nanousd: int, _shares: Mapp
     return limit_nanousd - settled_nanousd
 
 
+def _free_without_shares(limit_nanousd: int, _hard_bp: int, _committed_nanousd: int) -> int:
+    return limit_nanousd
+
+
 def _share_without_held(standing: Standing) -> int:
     return standing.granted_nanousd - standing.returned_nanousd - standing.used_nanousd - standing.pending_nanousd
 
@@ -74,6 +78,8 @@ def _give_back_what_is_held(wants: Wants, want: Want, amount_nanousd: int) -> No
 
 
 PLANTED: Final[Mapping[str, tuple[Any, str, Any]]] = {
+    "carry_ignores_shares": (apply_carry, "free", _free_without_shares),
+    "move_ignores_shares": (apply_move, "free", _free_without_shares),
     "shares_ignored": (escrow, "room", _room_without_shares),
     "granted_again": (Share, "grant", _grant_again),
     "held_ignored": (Standing, "share_nanousd", property(_share_without_held)),

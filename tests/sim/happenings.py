@@ -19,6 +19,8 @@ class Happenings:
     graced: int = 0
     throttled: int = 0
     admitted_after_reclaim: int = 0
+    moved: int = 0
+    carried: int = 0
 
     def admitted(self, *, reclaimed: bool, graced: bool) -> None:
         """A request was allowed, perhaps beyond the limit, by an enforcer that may have been given up by then."""

@@ -25,6 +25,8 @@ def test_every_seed_holds_and_much_happens() -> None:
     assert happened.zombies > RUNS // 2
     assert happened.reclaimed > RUNS // 2
     assert happened.graced > RUNS // 10
+    assert happened.moved > RUNS
+    assert happened.carried > RUNS // 50
 
 
 @pytest.fixture(params=[*Faults.__slots__, *PLANTED])

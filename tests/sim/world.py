@@ -26,10 +26,11 @@ from tests.sim.enforcers import RECLAIM_MS, TTL_MS, Enforcer
 from tests.sim.faults import Faults
 from tests.sim.gateways import Gateways
 from tests.sim.happenings import Happenings
-from tests.sim.limits import Limits
+from tests.sim.limits import USERS, Limits
 
 BEGIN_MS = NOON_MS - 4_000
 BUSY_MS = 6_000
+DAY_MS = 86_400_000
 QUIET_MS = RECLAIM_MS + 2 * TTL_MS + 4_000
 
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Fiji")
@@ -51,6 +52,8 @@ class World:
             scheduled=self.random.random() < 0.3,
             paced=self.random.random() < 0.2,
             gracious=self.random.random() < 0.3,
+            moving=self.random.random() < 0.5,
+            carrying=self.random.random() < 0.5,
         )
         self.broker = Broker(self.faults)
         self.aggregator = Aggregator.open(self.broker)
@@ -72,6 +75,10 @@ class World:
         self._always(self._aggregator_reads, 15, 120)
         self._every(self._aggregator_fails, 800, 5_000, busy)
         self._every(self._policy_changes, 2_000, 12_000, busy)
+        if self.limits.moving:
+            self._every(self._move, 50, 800, busy)
+        if self.limits.carrying:
+            self._every(self._carry, 100, 1_000, busy)
         self._every(self._enforcer_fails, 600, 4_000, busy)
         for place in range(len(self.enforcers)):
             self._always(partial(self._follow, place), 15, 120)
@@ -216,6 +223,19 @@ class World:
 
     def _policy_changes(self) -> None:
         self._change_policy()
+
+    def _move(self) -> None:
+        """Ask for a move between the users; sometimes two ask for the same one."""
+        giver, taker = self.random.sample(USERS, 2)
+        name, amount = f"move-{next(self._names)}", self.random.randint(1, self.limits.now * 3 // 5)
+        for source in self.random.choice([["s1"], ["s2"], ["s1", "s2"]]):
+            written = self.limits.move(name, giver, taker, amount, source=source, at_ms=self.now_ms)
+            self.append(_encode(written), lambda _offset: None)
+
+    def _carry(self) -> None:
+        """Ask for yesterday to be carried over: refused until the day has turned in this run."""
+        yesterday = self.limits.day(self.now_ms - DAY_MS)
+        self.append(_encode(self.limits.carry(yesterday, at_ms=self.now_ms)), lambda _offset: None)
 
     def _aggregator_reads(self) -> None:
         aggregator = self.aggregator

@@ -89,10 +89,10 @@ async def _replay(
     compiled = [CompiledPolicy.compile(policy, version=1) for _, policy in policies]
     reruns = account(compiled, PriceBook.bundled())
     start_ms, end_ms = to_ms(begin), to_ms(end)
-    warm_ms = _windows_begin(compiled, start_ms)
+    warm_ms = windows_begin(compiled, start_ms)
     client = await open_async_client(connection.settings.clickhouse)
     try:
-        with _progress(end_ms - warm_ms) as progress:
+        with progress_bar(end_ms - warm_ms) as progress:
             task = progress.add_task("deciding again", total=end_ms - warm_ms)
             stretches = past_requests(client, compiled[0].organization, warm_ms, end_ms)
             async with aclosing(stretches) as found:
@@ -109,13 +109,14 @@ async def _replay(
     return [Scenario(name, totals) for (name, _), (_, totals) in zip(policies, reruns, strict=True)]
 
 
-def _windows_begin(policies: Sequence[CompiledPolicy], start_ms: int) -> int:
+def windows_begin(policies: Sequence[CompiledPolicy], start_ms: int) -> int:
     """Where the earliest window began that is open at `start_ms`: what was spent in it since counts too."""
     starts = [window_at(budget.window, start_ms, policy.zone) for policy in policies for budget in policy.budgets]
     return min([start_ms, *[window.start_ms for window in starts if window.end_ms is not None]])
 
 
-def _progress(length_ms: int) -> Progress:
+def progress_bar(length_ms: int) -> Progress:
+    """How far through a period of the past a command is."""
     columns = TextColumn("{task.description}"), BarColumn(bar_width=40), TaskProgressColumn(), TimeRemainingColumn()
     return Progress(*columns, console=console(stderr=True), transient=True, disable=length_ms <= 0)
 
@@ -126,7 +127,7 @@ def _print(organization: str, scenarios: Sequence[Scenario], by: By, top: int) -
         made = table(f"{organization} under {scenario.name}", COLUMNS)
         lines = _lines(scenario.account, by)
         for name, totals in lines[:top]:
-            made.add_row(name, *_cells(totals))
+            made.add_row(name, *cells(totals))
         if len(lines) > top:
             made.caption = f"{len(lines) - top} more: --top {len(lines)}"
         out.print(made)
@@ -147,7 +148,8 @@ def _largest(lines: list[tuple[str, Totals]]) -> list[tuple[str, Totals]]:
     return sorted(lines, key=lambda line: (-line[1].was_nanousd, line[0]))
 
 
-def _cells(totals: Totals) -> list[str]:
+def cells(totals: Totals) -> list[str]:
+    """The figures of a line, beneath `COLUMNS`."""
     actions = [totals.actions[action] for action in (Action.ALLOW, Action.FALLBACK, Action.THROTTLE, Action.DENY)]
     spent = totals.spent_nanousd + totals.regained_nanousd
     saved = totals.spared_nanousd + totals.saved_nanousd
@@ -163,9 +165,9 @@ def _document(organization: str, begin: datetime, end: datetime, scenarios: Sequ
         "scenarios": [
             {
                 "policy": scenario.name,
-                "total": _plain(scenario.account.all),
+                "total": plain(scenario.account.all),
                 **{
-                    name: {key: _plain(totals) for key, totals in _largest(list(found.items()))}
+                    name: {key: plain(totals) for key, totals in _largest(list(found.items()))}
                     for name, found in (
                         ("scopes", scenario.account.scopes),
                         ("budgets", scenario.account.budgets),
@@ -178,7 +180,8 @@ def _document(organization: str, begin: datetime, end: datetime, scenarios: Sequ
     }
 
 
-def _plain(totals: Totals) -> dict[str, Any]:
+def plain(totals: Totals) -> dict[str, Any]:
+    """The same for programs."""
     return {
         "requests": totals.requests,
         **{action.value: totals.actions[action] for action in Action},

@@ -117,11 +117,21 @@ def _uses(policy: CompiledPolicy, budget: Budget, scopes: Scopes, owners: tuple[
     return [*shown[:-1], replace(shown[-1], others=len(hidden))]
 
 
+def _moved(policy: CompiledPolicy, budget: Budget, begin_ms: int) -> int:
+    """What moves had given the budget, or taken, when a window was about to end: before anything was carried over."""
+    if not budget.shifts:
+        return 0
+    latest_ms, _ = budget.shifts[0]
+    end_ms = window_at(budget.window, begin_ms, policy.zone).end_ms
+    return budget.moved_at(latest_ms if end_ms is None else end_ms - 2)
+
+
 def _use(
     policy: CompiledPolicy, budget: Budget, scope: str, windows: Mapping[int, list[int]], owners: tuple[str, ...]
 ) -> BudgetUse:
     begin_ms, (spent, unpriced) = max(windows.items(), key=lambda found: (found[1][0], -found[0]), default=(0, (0, 0)))
-    limit = budget.limit_nanousd + sum(boost.amount_nanousd for boost in budget.boosts if boost.until_ms > begin_ms)
+    boosted = sum(boost.amount_nanousd for boost in budget.boosts if boost.until_ms > begin_ms)
+    limit = max(0, budget.limit_nanousd + boosted + _moved(policy, budget, begin_ms))
     return BudgetUse(
         budget=budget.name,
         scope=scope,
