@@ -49,7 +49,7 @@ def test_denials_are_avoided_as_far_as_rules_may_move() -> None:
         ("pool", "search", 2),
         ("pool", "search", 1),
     ]
-    assert found.denials_avoided == 5
+    assert found.refusals_avoided == 5
     assert found.moves[0][0] == NOON_MS + 9 * 10_000
     assert found.moves[0][1].reason.startswith("search has spent $9.00 of $10.00: utilization 90.0%")
     assert found.with_rules.all.spared_nanousd == 5 * USD
@@ -60,7 +60,7 @@ def test_what_the_giver_spends_itself_is_not_moved() -> None:
     requests = [request(0, "pool", 9), *(request(n) for n in range(1, 21))]
     found = played(written(RULE), requests)
     assert [move.amount_nanousd // USD for _, move in found.moves] == [1]
-    assert found.denials_avoided == 1
+    assert found.refusals_avoided == 1
 
 
 def test_moves_end_with_their_window() -> None:

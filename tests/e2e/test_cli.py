@@ -46,7 +46,11 @@ RULES = """
 organization: acme
 budgets:
   - {{name: reserve, scope: {{project: reserve}}, limit_usd: "100", window: year}}
-  - {{name: copilot, scope: {{project: copilot}}, limit_usd: "{half}", window: year}}
+  - name: copilot
+    scope: {{project: copilot}}
+    limit_usd: "{half}"
+    window: year
+    tiers: {{soft: 1, throttle: 1, hard: 1}}
 rules:
   - {{name: more, take_from: reserve, give_to: [copilot], when: utilization >= 0, step_percent: 100}}
 """
@@ -209,7 +213,7 @@ def test_rules_are_tried_on_the_past_and_a_move_that_cannot_be_says_why(stack: S
     since = f"{datetime.now(UTC) - timedelta(hours=2):%Y-%m-%dT%H:%M}"  # noqa: TID251
     told = json.loads(stack.ok("policy", "simulate", "rules.yaml", "--since", since, "--json"))
     assert told["with_rules"]["requests"] == told["without_rules"]["requests"] == REQUESTS
-    assert told["denials_avoided"] >= told["without_rules"]["deny"] - told["with_rules"]["deny"] > 0
+    assert told["refusals_avoided"] >= told["without_rules"]["deny"] - told["with_rules"]["deny"] > 0
     assert {move["from_budget"] for move in told["moves"]} == {"reserve"}
     shown = stack.ok("policy", "simulate", "rules.yaml", "--since", since)
     assert "requests would have been made that were not without rules" in shown

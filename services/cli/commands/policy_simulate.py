@@ -97,7 +97,7 @@ def _print(policy: Policy, name: str, found: Simulation, top: int) -> None:
     made.add_row("with rules", *cells(found.with_rules.all))
     made.add_row("without", *cells(found.without_rules.all))
     out.print(made)
-    out.print(f"{found.denials_avoided:,} requests would have been made that were not without rules")
+    out.print(f"{found.refusals_avoided:,} requests would have been made that were not without rules")
     out.print(NOTES, style="dim", soft_wrap=True)
 
 
@@ -106,7 +106,7 @@ def _document(policy: Policy, begin: datetime, end: datetime, found: Simulation)
         "organization": policy.organization,
         "since": begin.isoformat(),
         "until": end.isoformat(),
-        "denials_avoided": found.denials_avoided,
+        "refusals_avoided": found.refusals_avoided,
         "with_rules": plain(found.with_rules.all),
         "without_rules": plain(found.without_rules.all),
         "moves": [

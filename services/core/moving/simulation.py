@@ -35,7 +35,7 @@ class Simulation:
         self._look_at_ms = 0
         self.with_rules, self.without_rules = Account(), Account()
         self.moves: list[tuple[int, WantedMove]] = []
-        self.denials_avoided = 0
+        self.refusals_avoided = 0
 
     def count(self, request: PastRequest) -> None:
         """Let a request from before the period be as it was."""
@@ -50,7 +50,7 @@ class Simulation:
         ruled, plain = self._with.offer(request), self._without.offer(request)
         self.with_rules.add(request, ruled)
         self.without_rules.add(request, plain)
-        self.denials_avoided += ruled.made and not plain.made
+        self.refusals_avoided += ruled.made and not plain.made
 
     def _look(self, at_ms: int) -> None:
         wanted = wanted_moves(self._moved, self._written, self._entry.moves, self._stands(at_ms), at_ms)
