@@ -25,6 +25,7 @@ from services.notifier.settings import NotifierSettings
 from tests.integration.aggregating import (
     PARTITIONS,
     Workers,
+    commit_offsets,
     ledger_ends,
     ledger_producer,
     read_all,
@@ -163,6 +164,7 @@ async def test_each_alert_is_told_once_through_kills_and_a_replay(
     before = len(receiver.taken)
     await start_over(settings)
     await ensure_topics(settings)
+    await commit_offsets(settings, dict.fromkeys(range(PARTITIONS), 0))
     worker = await workers.start(settings, "again")
     async with ledger_producer(settings) as producer:
         for organization in ORGANIZATIONS:
