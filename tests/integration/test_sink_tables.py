@@ -26,6 +26,7 @@ from services.sink.columns import INSTANT
 from services.sink.decisions import DECISIONS, DecisionRow
 from services.sink.feed import Feed
 from services.sink.forecasts import FORECASTS, ForecastRow
+from services.sink.notifications import NOTIFICATIONS, NotificationRow
 from services.sink.ranges import Range
 from services.sink.store import Store
 from tests.integration.sinking import NOON_MS, Charges, assert_exact, one_row
@@ -158,6 +159,7 @@ def test_an_address_must_name_a_host_and_a_database(wrong: str) -> None:
         (FORECASTS, ForecastRow),
         (ANOMALIES, AnomalyRow),
         (ALERTS, AlertRow),
+        (NOTIFICATIONS, NotificationRow),
     ],
 )
 def test_every_field_has_a_column_and_every_column_a_field(feed: Feed[Any], row: type[msgspec.Struct]) -> None:

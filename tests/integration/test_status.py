@@ -38,11 +38,13 @@ from services.core.foresight_events import (
     Forecast,
     ForecastMade,
 )
+from services.core.notification_events import Notification, NotificationSent
 from services.core.outcomes import Alert, AlertRaised
 from services.sink.alerts import ALERTS
 from services.sink.anomalies import ANOMALIES
 from services.sink.feed import Feed
 from services.sink.forecasts import FORECASTS
+from services.sink.notifications import NOTIFICATIONS
 from services.sink.ranges import Range
 from services.sink.store import Store
 from tests.integration.forecasting import USD, migrated
@@ -57,6 +59,20 @@ ODD = "org:acme/user:%C3%BCn%C3%AF%2Fc%3Ad%40"
 ENVELOPE: dict[str, Any] = {"source": "t", "time": NOW}
 TOKENS = {role: new_key(role, whose) for role, whose in ((Role.ADMIN, "*"), (Role.EDGE, "acme"))}
 VIEWERS = {whose: new_key(Role.VIEWER, whose) for whose in ("acme", "globex")}
+
+
+def notification(state: Any, organization: str = "acme") -> NotificationSent:
+    """The last word on one and the same."""
+    made = Notification(
+        notification="a1/to/1/0",
+        organization=organization,
+        alert="a1",
+        channel="https://x#1",
+        step=0,
+        state=state,
+        at_ms=1_795_525_502_000,
+    )
+    return NotificationSent(id="a1/to/1/0", data=made, **ENVELOPE)
 
 
 def forecast(scope: str, total: int, *risks: BudgetRisk, organization: str = "acme") -> ForecastMade:
@@ -272,6 +288,7 @@ async def test_lists_are_paged_filtered_and_each_organizations_own(settings: Con
     )
     await store(address, ALERTS, *[alert(n) for n in range(5)], alert(9, "globex"))
     await store(address, ANOMALIES, anomaly(), anomaly("globex"))
+    await store(address, NOTIFICATIONS, notification("dead"), notification("sent"), notification("sent", "globex"))
     await ensure_topics(settings, partitions=PARTITIONS)
     async with console(settings) as asked:
         await asked.ready()
@@ -290,11 +307,14 @@ async def test_lists_are_paged_filtered_and_each_organizations_own(settings: Con
         _, projections = await asked.get("/v1/alerts?kind=projection")
         assert [each["projected_usd"] for each in projections["alerts"]] == ["25.00", "25.00"]
         _, anomalies = await asked.get("/v1/anomalies?scope=org:acme")
+        _, told = await asked.get("/v1/notifications?alert=a1")
+        assert [(each["channel"], each["state"]) for each in told["notifications"]] == [("https://x#1", "sent")]
+        assert (await asked.get("/v1/notifications?alert=a2"))[1]["notifications"] == []
         (found,) = anomalies["anomalies"]
         assert (found["observed_usd"], found["contributors"][0]["value"]) == ("90.00", "batch-7")
 
         admin, edge, globex = TOKENS[Role.ADMIN][0], TOKENS[Role.EDGE][0], VIEWERS["globex"][0]
-        for name in ("forecasts", "alerts", "anomalies"):
+        for name in ("forecasts", "alerts", "anomalies", "notifications"):
             _, theirs = await asked.get(f"/v1/{name}", globex)
             assert (theirs["organization"], len(theirs[name])) == ("globex", 1)
             assert (await asked.get(f"/v1/{name}?organization=acme", globex))[0] == 403

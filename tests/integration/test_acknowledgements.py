@@ -1,0 +1,42 @@
+"""Acknowledgements through ingest: durable, each organization's own, and what they say is bounded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from services.ingest.settings import IngestSettings
+from tests.integration.aggregating import read_all
+from tests.integration.ingesting import Client
+
+TOLD: dict[str, Any] = {
+    "organization": "acme",
+    "alert": "month/org:acme@month:2026-11/9000",
+    "by": "alice",
+    "note": "on it",
+}
+
+
+async def test_a_viewer_may_acknowledge_its_own_alerts_and_no_others(ingest: Client, settings: IngestSettings) -> None:
+    answer = await ingest.post("/v1/acknowledgements", TOLD, token=ingest.tokens.viewer)
+    assert (answer.status, answer.body["alert"], answer.body["durability"]) == (202, TOLD["alert"], "kafka")
+    (record,) = await read_all(settings, "ledger")
+    (event,) = msgspec.json.decode(record.value)
+    assert (event["type"], event["data"]) == ("spendgate.alert.acknowledged.v1", TOLD)
+    theirs = await ingest.post("/v1/acknowledgements", {**TOLD, "organization": "globex"}, token=ingest.tokens.viewer)
+    assert (theirs.status, theirs.body["error"]["code"]) == (403, "other_organization")
+
+
+async def test_a_gateway_acknowledges_nothing(ingest: Client) -> None:
+    assert (await ingest.post("/v1/acknowledgements", TOLD, token=ingest.tokens.edge)).status == 403
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("alert", ""), ("alert", "a" * 257), ("by", ""), ("by", "a\nb"), ("note", "n" * 5000), ("more", "x")],
+)
+async def test_what_makes_no_sense_is_refused_by_field(ingest: Client, field: str, value: str) -> None:
+    answer = await ingest.post("/v1/acknowledgements", {**TOLD, field: value}, token=ingest.tokens.admin)
+    assert (answer.status, answer.body["error"]["field"]) == (422, field)
