@@ -198,7 +198,6 @@ async def test_each_alert_is_told_once_through_kills_and_a_replay(
     before = len(receiver.taken)
     await start_over(settings)
     await ensure_topics(settings)
-    await commit_offsets(settings, dict.fromkeys(range(PARTITIONS), 0))
     worker = await workers.start(settings, "again")
     async with ledger_producer(settings) as producer:
         for organization in ORGANIZATIONS:
