@@ -150,7 +150,7 @@ async def test_a_digest_tells_of_all_at_once_and_a_bound_is_kept(
     together = {"budget": "all", "notify": [f"{receiver.url}/digest"], "digest": "5s"}
     bounded = {"budget": "all", "notify": [f"{receiver.url}/bounded"], "at_most": 2}
     await put_policy(settings, policy("acme", together, bounded))
-    begin_ms = (now_ms() // 5000 + 1) * 5000 + 100
+    begin_ms = now_ms() // 5000 * 5000 - 4900  # all due at the first look: each by itself would use up the bound
     await raise_alerts(settings, [alert(f"a{number}", raised_at_ms=begin_ms + number) for number in range(5)])
     async with running(settings) as notifier:
         await until_told(settings, 10, notifier)
