@@ -155,14 +155,18 @@ class Outbox:
             (f"acknowledged by {by}"[:1024], now_ms, notice_id, organization),
         )
 
-    def due(self, now_ms: int) -> Mapping[tuple[str, str], Sequence[Waiting]]:
-        """What waits for a message and is due, by organization and channel, in the order in which it became so."""
+    def due(self, now_ms: int, most: int = 1_000) -> Mapping[tuple[str, str], Sequence[Waiting]]:
+        """What waits for a message and is due, by organization and channel, in the order in which it became so.
+
+        Of each channel the first so many: what waits for room there hides nobody else's.
+        """
         found: dict[tuple[str, str], list[Waiting]] = {}
         for organization, channel, *waiting in self._db.execute(
-            "SELECT n.organization, d.channel, d.id, d.at_most, d.together FROM delivery d "
-            "JOIN notice n ON n.id = d.notice WHERE d.state = 'waiting' AND d.message IS NULL "
-            "AND d.due_ms <= ? ORDER BY d.due_ms, d.id LIMIT 10000",
-            (now_ms,),
+            "SELECT organization, channel, id, at_most, together FROM (SELECT n.organization, d.*, row_number() OVER "
+            "(PARTITION BY n.organization, d.channel ORDER BY d.due_ms, d.id) AS place FROM delivery d "
+            "JOIN notice n ON n.id = d.notice WHERE d.state = 'waiting' AND d.message IS NULL AND d.due_ms <= ?) "
+            "WHERE place <= ? ORDER BY due_ms, id",
+            (now_ms, most),
         ):
             found.setdefault((organization, channel), []).append(Waiting(waiting[0], waiting[1], bool(waiting[2])))
         return found
@@ -188,11 +192,12 @@ class Outbox:
             )
 
     def open_messages(self, now_ms: int, most: int, besides: Iterable[str] = ()) -> list[Message]:
-        """Messages to be tried now, the longest due first; `besides` are on their way."""
+        """Messages to be tried now; `besides` are on their way. The channels take turns, each its longest due first."""
         busy = set(besides)
         rows = self._db.execute(
-            "SELECT id, channel, attempts FROM message WHERE state = 'open' AND next_ms <= ? "
-            "ORDER BY next_ms, id LIMIT ?",
+            "SELECT id, channel, attempts FROM (SELECT *, row_number() OVER "
+            "(PARTITION BY channel ORDER BY next_ms, id) AS place FROM message "
+            "WHERE state = 'open' AND next_ms <= ?) ORDER BY place, next_ms, id LIMIT ?",
             (now_ms, most + len(busy)),
         ).fetchall()
         return [self._message(*row) for row in rows if row[0] not in busy][:most]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -22,6 +22,7 @@ from services.core.outcomes import AlertRaised
 from services.notifier.book import Book
 from services.notifier.health import Health
 from services.notifier.outbox import Outbox
+from services.notifier.outbox import Position as Place
 
 RETRY_S: Final = 1.0
 FORECASTS_SINCE_MS: Final = 2 * 86_400_000
@@ -107,17 +108,38 @@ class Reading:
                 await asyncio.sleep(RETRY_S)
 
     async def _take(self, batch: TailBatch) -> None:
-        if batch.records:
-            await self._outbox.call(self._keep, batch)
-            self._wake()
+        found: dict[Place, list[Notice | _Answer]] = {
+            place: list(self._events(place[0], records)) for place, records in batch.records.items() if records
+        }
+        if not found:
+            return
+        await self._look_up({partition for (_, partition), events in found.items() if any(map(self._is_new, events))})
+        positions = {place: batch.records[place][-1].offset + 1 for place in found}
+        await self._outbox.call(self._keep, found, positions)
+        self._wake()
 
-    def _keep(self, batch: TailBatch) -> None:
-        positions = {place: records[-1].offset + 1 for place, records in batch.records.items() if records}
+    def _is_new(self, event: Notice | _Answer) -> bool:
+        return isinstance(event, Notice) and not self._book.contacts(event.organization)
+
+    async def _look_up(self, partitions: Collection[int]) -> None:
+        """Read the policies of these partitions to their ends of now: what raised a notice is among them.
+
+        They come by another way than notices do, and a plan that is made for nobody is never made again.
+        """
+        if not partitions:
+            return
+        async with aclosing(tail(self._settings, ["policies"], partitions=partitions)) as batches:
+            async for batch in batches:
+                self._book.take_policies(_values(batch, "policies"))
+                if batch.caught_up:
+                    return
+
+    def _keep(self, found: Mapping[Place, Sequence[Notice | _Answer]], positions: Mapping[Place, int]) -> None:
         planned: list[int] = []
         with self._outbox.step(positions):
             # Answers first: whatever was answered by now need not go any further.
-            for (name, _), records in sorted(batch.records.items(), key=lambda item: item[0][0] != "ledger"):
-                for event in self._events(name, records):
+            for _, events in sorted(found.items(), key=lambda item: item[0][0] != "ledger"):
+                for event in events:
                     if isinstance(event, Notice):
                         planned += self._plan(event)
                     else:

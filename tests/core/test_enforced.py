@@ -30,6 +30,8 @@ ACTED_ON: dict[str, Any] = {
 
 TOLD = {"owner": "finance@acme.example"}
 """What limits nothing: people are told it."""
+MOVES = {"min_usd", "max_usd", "priority", "carry_over"}
+"""What bounds moves of money and carries it over: `test_moves` and `test_carries` try them."""
 
 
 def policy(**changed: Any) -> Policy:
@@ -38,7 +40,7 @@ def policy(**changed: Any) -> Policy:
 
 
 def test_every_field_of_a_budget_is_acted_on() -> None:
-    assert {*ACTED_ON, *TOLD} == set(Budget.model_fields)
+    assert {*ACTED_ON, *TOLD, *MOVES} == set(Budget.model_fields)
 
 
 def test_the_owner_of_a_budget_answers_for_it_in_reports() -> None:

@@ -14,8 +14,15 @@ import pytest
 
 from deploy.local.process import Process
 from services.adapters.clock import now_ms
+from services.adapters.ending import end_tasks
+from services.adapters.metrics import Metrics
+from services.adapters.topics import ensure_topics
+from services.notifier.book import Book
+from services.notifier.health import Health
+from services.notifier.outbox import Outbox
+from services.notifier.reading import Reading
 from services.notifier.settings import NotifierSettings
-from tests.integration.aggregating import read_all
+from tests.integration.aggregating import PARTITIONS, read_all
 from tests.integration.notifying import acknowledge, alert, policy, put_policy, raise_alerts, running, settings_of, told
 from tests.integration.sinking import eventually
 from tests.notifier.receiving import Receiver, receiving
@@ -150,7 +157,7 @@ async def test_a_digest_tells_of_all_at_once_and_a_bound_is_kept(
     together = {"budget": "all", "notify": [f"{receiver.url}/digest"], "digest": "5s"}
     bounded = {"budget": "all", "notify": [f"{receiver.url}/bounded"], "at_most": 2}
     await put_policy(settings, policy("acme", together, bounded))
-    begin_ms = (now_ms() // 5000 + 1) * 5000 + 100
+    begin_ms = now_ms() // 5000 * 5000 - 4900  # all due at the first look: each by itself would use up the bound
     await raise_alerts(settings, [alert(f"a{number}", raised_at_ms=begin_ms + number) for number in range(5)])
     async with running(settings) as notifier:
         await until_told(settings, 10, notifier)
@@ -170,6 +177,27 @@ async def test_old_alerts_and_those_without_contacts_are_told_to_nobody(
     async with running(settings) as notifier:
         await until_told(settings, 1, notifier)
     assert [each.partition("/")[0] for each in receiver.taken] == ["new"]
+
+
+async def test_an_alert_that_comes_before_its_policy_is_told_all_the_same(settings: NotifierSettings) -> None:
+    outbox, health = Outbox.open(settings.data_dir / "outbox.sqlite"), Health(Metrics(process=False))
+    planned = asyncio.Event()
+    reading = Reading(settings, outbox, Book(health), health, planned.set, within_ms=settings.within_ms)
+    following = asyncio.create_task(reading.follow_book())
+    await ensure_topics(settings, partitions=PARTITIONS)
+    async with asyncio.timeout(60):
+        while "policies" in health.readiness().detail["waiting_for"]:
+            await asyncio.sleep(0.05)
+    await end_tasks(following)  # as if what comes now came later
+    await put_policy(settings, policy("acme", {"budget": "all", "notify": ["mailto:a@acme.example"]}))
+    await raise_alerts(settings, [alert("a")])
+    following = asyncio.create_task(reading.follow_events())
+    async with asyncio.timeout(60):
+        await planned.wait()
+    await end_tasks(following)
+    (found,) = await outbox.call(outbox.of, "acme", "waiting", 10)
+    assert (found.alert, found.channel) == ("a", "mailto:a@acme.example")
+    outbox.close()
 
 
 async def test_operators_are_told_of_the_pipeline_once(

@@ -79,7 +79,7 @@ def notification(state: Any, organization: str = "acme") -> NotificationSent:
         channel="https://x#1",
         step=0,
         state=state,
-        at_ms=1_795_525_502_000,
+        at_ms=to_ms(NOW),
     )
     return NotificationSent(id="a1/to/1/0", data=made, **ENVELOPE)
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from services.adapters.metrics import Metrics
-from services.core.notifying import Delivery
+from services.core.notifying import Bundle, Delivery
 from services.notifier.chat import Chats
 from services.notifier.delivering import Delivering
 from services.notifier.health import Health
@@ -70,3 +70,28 @@ async def test_what_cannot_be_written_is_counted_as_an_attempt_and_holds_up_nobo
         await senders.close()
     assert receiver.taken == ["good/to"]
     assert attempts["bad/to"] == 1
+
+
+def test_one_channel_with_many_messages_holds_up_no_other(outbox: Outbox) -> None:
+    flood = [f"flood-{number}" for number in range(40)]
+    with outbox.step({}):
+        for name in flood:
+            outbox.plan(notice(name), [delivery(name, "https://hangs.example", NOW_MS - 9)])
+        outbox.put("https://hangs.example", [Bundle(f"{name}/to", (f"{name}/to",)) for name in flood], NOW_MS - 9)
+        outbox.plan(notice("one"), [delivery("one", "https://b.example")])
+        outbox.put("https://b.example", [Bundle("one/to", ("one/to",))], NOW_MS)
+    assert "one/to" in [each.id for each in outbox.open_messages(NOW_MS, 2)]
+    busy = [f"{name}/to" for name in flood[:16]]
+    assert [each.id for each in outbox.open_messages(NOW_MS, 1, busy)] == ["one/to"]
+
+
+def test_what_waits_for_room_hides_nothing_that_waits_for_another_channel(outbox: Outbox) -> None:
+    with outbox.step({}):
+        for name in ("first", "second", "third"):
+            outbox.plan(notice(name), [delivery(name, "https://a.example", NOW_MS - 9)])
+        outbox.plan(notice("one"), [delivery("one", "https://b.example")])
+    found = outbox.due(NOW_MS, most=2)
+    assert {channel: len(waiting) for (_, channel), waiting in found.items()} == {
+        "https://a.example": 2,
+        "https://b.example": 1,
+    }
