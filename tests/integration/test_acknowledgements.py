@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 
+from services.adapters.topics import ensure_topics
+from services.adapters.web import listening
+from services.ingest.app import build
 from services.ingest.settings import IngestSettings
 from tests.integration.aggregating import read_all
-from tests.integration.ingesting import Client
+from tests.integration.ingesting import Client, make_keys
 
 TOLD: dict[str, Any] = {
     "organization": "acme",
@@ -17,6 +23,25 @@ TOLD: dict[str, Any] = {
     "by": "alice",
     "note": "on it",
 }
+
+
+@pytest.fixture
+async def settings(broker: str, prefix: str, tmp_path: Path) -> IngestSettings:
+    made = IngestSettings(kafka=broker, topic_prefix=prefix, keys_file=tmp_path / "keys.json", data_dir=tmp_path)
+    await ensure_topics(made)
+    return made
+
+
+@pytest.fixture
+async def ingest(settings: IngestSettings, tmp_path: Path) -> AsyncIterator[Client]:
+    tokens = make_keys(tmp_path / "keys.json")
+    async with (
+        listening(build(settings), settings) as port,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        client = Client(session, tokens)
+        await client.until_policies_known()
+        yield client
 
 
 async def test_a_viewer_may_acknowledge_its_own_alerts_and_no_others(ingest: Client, settings: IngestSettings) -> None:
