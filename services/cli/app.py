@@ -25,6 +25,7 @@ from services.cli.commands import (
     forecast,
     foreseen,
     governance,
+    invoice,
     keys,
     policy,
     policy_log,
@@ -115,6 +116,7 @@ app.add_typer(forecast.app, name="forecast", rich_help_panel=LOOK)
 for beside in (policy_review, policy_log, policy_move, policy_simulate):  # their commands stand below `policy`
     policy.app.add_typer(beside.app)
 _add(ack.ack, CHANGE, "ack 'company-month/org:acme@month:2026-11/9000' --org acme --note 'on it'")
+app.add_typer(invoice.app, name="invoice", rich_help_panel=CHANGE)
 app.add_typer(policy.app, name="policy", rich_help_panel=CHANGE)
 app.add_typer(enforcer.app, name="enforcer", rich_help_panel=CHANGE)
 app.add_typer(keys.app, name="keys", rich_help_panel=CHANGE)

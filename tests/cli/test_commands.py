@@ -76,7 +76,7 @@ def test_a_letter_stands_for_the_same_option_in_every_command() -> None:
     for names in options_below(typer.main.get_command(app)):
         for letter in (name for name in names if name.startswith("-") and len(name) == 2):
             meanings[letter].add(next(name for name in names if name.startswith("--")))
-    meant = {"-f": "--format", "-o": "--org", "-p": "--period", "-v": "--verbose", "-w": "--output"}
+    meant = {"-f": "--format", "-o": "--org", "-p": "--period", "-v": "--verbose", "-w": "--output", "-y": "--yes"}
     assert meanings == {letter: {name} for letter, name in meant.items()}
 
 
