@@ -64,7 +64,8 @@ class Charge(Data):
 class Alert(Data):
     """A threshold that a balance has crossed. `alert` follows from budget, window and threshold: twice is the same.
 
-    `kind` projection: the forecast expects the limit to be crossed, with this probability, on `expected_on`.
+    `kind` projection: the forecast expects the limit to be crossed, with this probability, on `expected_on`. `unpriced`:
+    the model that `scope` names has no known price; `budget` is then no budget's name, and `limit_usd` 0.
     """
 
     alert: Name
@@ -79,7 +80,7 @@ class Alert(Data):
     raised_at_ms: InstantMs
     ledger_partition: Count
     ledger_offset: Count
-    kind: Literal["threshold", "projection"] = "threshold"
+    kind: Literal["threshold", "projection", "unpriced"] = "threshold"
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
     projected_usd: Amount | None = None
     expected_on: Day | None = None
