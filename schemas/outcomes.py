@@ -64,8 +64,8 @@ class Charge(Data):
 class Alert(Data):
     """A threshold that a balance has crossed. `alert` follows from budget, window and threshold: twice is the same.
 
-    `kind` projection: the forecast expects the limit to be crossed, with this probability, on `expected_on`. `unpriced`:
-    the model that `scope` names has no known price; `budget` is then no budget's name, and `limit_usd` 0.
+    `kind` projection: the forecast expects the limit to be crossed, with this probability, on `expected_on`. `unpriced`
+    is of no budget, whatever `budget` says: the model that `scope` names has no known price. `limit_usd` is then 0.
     """
 
     alert: Name

@@ -97,6 +97,7 @@ AuditAction = Literal[
     "proposal.superseded",
     "enforcer.forgotten",
     "usage.corrected",
+    "alert.acknowledged",
 ]
 
 

@@ -116,7 +116,8 @@ def _advice(notice: Notice) -> list[str]:
         return [look, "If it is meant, acknowledge this; if not, stop the key or lower its budget"]
     if notice.kind == "unpriced":
         return [
-            "Let the gateway send its cost (`cost_usd`), or correct it once the invoice has come: spendgate invoice post"
+            "Let the gateway say what its requests cost (`cost_usd`)",
+            "Or correct them once the invoice has come: spendgate invoice post FILE",
         ]
     if notice.kind not in ("threshold", "projection"):
         return []
