@@ -206,7 +206,9 @@ def test_a_record_that_is_no_array_of_events_is_kept_and_the_ledger_goes_on(valu
 
 
 def test_who_takes_an_alert_goes_on_record_once_and_changes_no_balance() -> None:
-    seen = event("alert.acknowledged", {"organization": "acme", "alert": "a1", "by": "ada", "note": "on it"}, event_id="ack")
+    seen = event(
+        "alert.acknowledged", {"organization": "acme", "alert": "a1", "by": "ada", "note": "on it"}, event_id="ack"
+    )
     _, effects = run([record(0, seen, costing("1"), seen)])
     assert (effects.counts["acknowledged"], effects.counts["duplicate"], effects.rejections) == (1, 1, [])
     (entry,) = effects.audit
