@@ -30,11 +30,13 @@ async def drift_of(client: AsyncClient, organization: str, lines: Sequence[Line]
 async def corrections(
     client: AsyncClient, organization: str, cells: Sequence[Cell], names: Names, *, why: str, now_ms: int
 ) -> AsyncIterator[tuple[Cell, list[UsageCorrected], int]]:
-    """For each cell its corrections, and what of its difference has no charge to go to. Raises `FAILURES`.
+    """For each cell that the invoice names its corrections, and what has no charge to go to. Raises `FAILURES`.
 
     The ids follow from the invoice, the charge and its new cost: posted twice, they count once.
     """
     for cell in cells:
+        if not cell.correctable:
+            continue
         rows = [row async for row in _charges(client, organization, cell, names)]
         by_name = {row["charge"]: row for row in rows}
         found = spread(cell.difference_nanousd, [_correctable(row) for row in rows])

@@ -18,7 +18,7 @@ from services.cli.errors import CliError
 from services.core.invoice import InvoiceError, Line
 from services.core.invoice.anthropic import is_anthropic, read_anthropic
 from services.core.invoice.openai import is_openai, read_openai
-from services.core.invoice.table import columns_of, read_table
+from services.core.invoice.table import columns_of, provider_of, read_table
 
 BYTES_MAX: Final = 256 << 20
 LINES_MAX: Final = 2_000_000
@@ -38,6 +38,11 @@ def read_invoice(path: Path, told: Mapping[str, str], provider: str | None) -> t
         raise CliError(f"{path}: {error}", advice=f"an invoice is {KINDS}; nothing was changed") from error
     if not lines:
         raise CliError(f"{path} has no lines", advice=f"an invoice is {KINDS}")
+    if not any(line.model for line in lines):
+        raise CliError(
+            f"{path}: no line says which model it was for, so nothing can be compared",
+            advice="export it by line item (OpenAI) or by model, or name the column with --model-column",
+        )
     return lines, sha256(raw).hexdigest()[:16]
 
 
@@ -60,8 +65,8 @@ def _read(path: Path, raw: bytes, told: Mapping[str, str], provider: str | None)
     if text.lstrip()[:1] in ("{", "["):
         return _json(text)
     table_of = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    columns = columns_of(table_of.fieldnames or (), told)
-    return read_table(table_of, columns, provider=provider or _whose(path))
+    header = table_of.fieldnames or ()
+    return read_table(table_of, columns_of(header, told), provider=provider or provider_of(header) or _whose(path))
 
 
 def _json(text: str) -> Any:

@@ -182,6 +182,17 @@ def test_what_only_one_side_knows_is_told_and_other_providers_are_left_alone() -
     assert drift.besides_nanousd == 7
 
 
+def test_what_the_invoice_does_not_name_is_told_and_never_corrected_to_nothing() -> None:
+    days = [date(2026, 11, day) for day in (23, 24, 25)]
+    ours = [(Line(day, "openai", "gpt-4o", 5 * USD), 0) for day in days]
+    drift = compare(ours, [Line(day, "openai", "gpt-4o", 4 * USD) for day in (days[0], days[2])], NAMES)
+    assert [(cell.key.day, cell.theirs_nanousd, cell.correctable) for cell in drift.beyond(0, 0)] == [
+        (days[0], 4 * USD, True),
+        (days[1], None, False),
+        (days[2], 4 * USD, True),
+    ]
+
+
 def test_a_tolerance_is_a_share_and_an_amount() -> None:
     drift = compare([(Line(DAY, "openai", "gpt-4o", 99 * USD), 0)], [Line(DAY, "openai", "gpt-4o", 100 * USD)], NAMES)
     assert [len(drift.beyond(points, least)) for points, least in ((99, 0), (100, 0), (0, USD), (0, USD - 1))] == [

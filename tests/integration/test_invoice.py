@@ -170,3 +170,14 @@ async def test_what_nobody_here_was_charged_for_is_told_and_not_invented(address
     await books.append(usage(1))
     theirs = [line(500_000_000), line(77, model="gpt-4o-mini")]
     assert await books.correct(theirs) == ([], 77)
+
+
+async def test_charges_that_the_invoice_does_not_name_stay_as_they_are(address: str) -> None:
+    books = Books(address)
+    await books.append(usage(1), usage(2, model="gpt-4o-mini"))
+    theirs = [line(600_000_000)]
+    events, left = await books.correct(theirs)
+    await books.append(*[msgspec.to_builtins(event) for event in events])
+    assert (left, settled(books)) == (0, 1_100_000_000)
+    (cell,) = await books.check(theirs)
+    assert (cell.key.model, cell.ours_nanousd, cell.theirs_nanousd) == ("gpt-4o-mini", 500_000_000, None)

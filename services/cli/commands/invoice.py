@@ -106,8 +106,9 @@ def post(
 
     Each model's day is spread over its charges: what the provider charged for requests that had no price goes to
     these, by their tokens; else to all, by what they cost. Corrections are events (`usage.corrected`) that say why, and
-    rows of their own in every report. A model's day without any charge of ours is told, and never invented. Posted
-    twice, nothing changes the second time.
+    rows of their own in every report. A model's day without any charge of ours is told, and never invented; one that
+    the invoice does not name is told, and left as it is. Posted twice, nothing changes the second time. An export
+    rounded to cents, as of Anthropic's Console, is best posted with --least-usd 0.01.
     """
     connection = options.connection_of(data, ingest_url, None, token)
     told = _told(day_column, model_column, cost_column)
@@ -157,7 +158,7 @@ async def _post(connection: Connection, compared: Compared, *, dry_run: bool) ->
     refused: list[str] = []
     async with _warehouse(connection) as client, open_api(connection) as api:
         with _progress() as progress:
-            task = progress.add_task("correcting", total=len(compared.beyond))
+            task = progress.add_task("correcting", total=sum(cell.correctable for cell in compared.beyond))
             each_cell = corrections(
                 client, compared.organization, compared.beyond, names, why=why[:2000], now_ms=now_ms()
             )
@@ -177,6 +178,10 @@ async def _post(connection: Connection, compared: Compared, *, dry_run: bool) ->
     out.print(f"{accepted:,} corrections {verb}", style="green")
     if left:
         out.print(f"{exact_dollars(left)} belong to no charge of ours: they are not posted", style="yellow")
+    unnamed = [cell for cell in compared.beyond if not cell.correctable]
+    if unnamed:
+        charged = exact_dollars(sum(cell.ours_nanousd or 0 for cell in unnamed))
+        out.print(f"{len(unnamed)} days of models are not on the invoice: {charged} stay as charged", style="yellow")
     if refused:
         raise Mismatch("\n".join([f"{len(refused)} corrections were refused", *refused[:5]]))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.core.invoice.line import Line
 from services.core.price_list import PriceList
 from services.core.schedule import BASIS_POINTS
+
+DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 class Key(NamedTuple):
@@ -32,6 +35,15 @@ class Cell:
     ours_nanousd: int | None
     theirs_nanousd: int | None
     unpriced: int = 0
+
+    @property
+    def correctable(self) -> bool:
+        """Whether the provider said anything of it.
+
+        That it did not is no word for nothing: its line may come later, or be named otherwise, and charges corrected to
+        zero would give budgets back what was spent.
+        """
+        return self.theirs_nanousd is not None
 
     @property
     def difference_nanousd(self) -> int:
@@ -67,18 +79,31 @@ class Drift:
 
 
 def names_of(prices: PriceList) -> Names:
-    """Two names that the price list knows as one model are one; what it does not know keeps its name."""
+    """Two names that the price list knows as one model are one; what it does not know keeps its name.
+
+    Names for people, `Claude 3.5 Sonnet 2024-10-22`, are read as those of the API, `claude-3-5-sonnet-20241022`.
+    """
     known: dict[tuple[str, str], tuple[str, str]] = {}
 
     def names(provider: str, model: str) -> tuple[str, str]:
         pair = provider.lower(), model
         if pair not in known:
-            owner = prices.owner(model) if not provider else pair[0]
-            found = prices.find(provider or None, model)
-            known[pair] = owner or "", model.lower() if found is None else found.id
+            name = _of_api(model)
+            owner = prices.owner(name) if not provider else pair[0]
+            found = prices.find(provider or None, name)
+            known[pair] = owner or "", name.lower() if found is None else found.id
         return known[pair]
 
     return names
+
+
+def _of_api(model: str) -> str:
+    words = model.split()
+    if len(words) < 2:
+        return model
+    *front, last = words
+    written = last.replace("-", "") if DATE.fullmatch(last) else last
+    return "-".join([*front, written]).replace(".", "-").lower()
 
 
 def compare(ours: Iterable[tuple[Line, int]], theirs: Iterable[Line], names: Names) -> Drift:

@@ -1,7 +1,8 @@
 """OpenAI's costs: the answers of `GET /v1/organization/costs`, one or a list of pages, grouped by line item.
 
 Source: OpenAI API reference, "Costs" (`organization.costs.result`: `amount.value` in dollars, `line_item` such as
-`gpt-4o-2024-08-06, input`; buckets of one UTC day).
+`gpt-4o-2024-08-06, input`; buckets of one UTC day). `amount.value` also comes as a string
+(https://github.com/steipete/CodexBar/issues/999), and a line item without its class of tokens.
 """
 
 from __future__ import annotations
@@ -52,5 +53,14 @@ def _line(where: str, day: Any, result: Any) -> Line:
         cost = nanousd(value)
     except AmountError as error:
         raise InvoiceError(f"{where}, {item}: {error}") from error
-    model, _, what = str(item).partition(", ")
-    return Line(day, PROVIDER, model if what else "", cost, what or str(item))
+    model, what = model_of(str(item))
+    return Line(day, PROVIDER, model, cost, what)
+
+
+def model_of(line_item: str) -> tuple[str, str]:
+    """The model of a line item, and what of it; no model where it is for something else, such as searches.
+
+    Ids of models have no spaces in them, and what is no model has: `web search tool calls`.
+    """
+    model, _, what = line_item.partition(", ")
+    return ("", line_item) if " " in model else (model, what)
