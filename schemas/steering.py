@@ -76,12 +76,16 @@ class Boost(BoostRequest):
 
 
 class Acknowledgement(Data):
-    """Somebody has seen an alert and takes it from here."""
+    """Somebody has seen an alert and takes it from here.
+
+    `by` is what the sender wrote, `key_id` the API key presented; a signed link has none.
+    """
 
     organization: Name
     alert: Name
     by: Name
     note: Text = ""
+    key_id: Name | None = None
 
 
 class Claim(Data):

@@ -11,6 +11,14 @@ def apply_acknowledgement(to: Application, event: AlertAcknowledged, index: int)
     told = event.data
     if to.duplicate(event):
         return
-    to.audit(index, "alert.acknowledged", told.alert, organization=told.organization, by=told.by, reason=told.note)
+    to.audit(
+        index,
+        "alert.acknowledged",
+        told.alert,
+        organization=told.organization,
+        by=told.by,
+        key_id=told.key_id,
+        reason=told.note,
+    )
     to.effects.counts["acknowledged"] += 1
     to.remember(event)

@@ -124,6 +124,7 @@ class Acknowledgement(Struct, frozen=True, kw_only=True, gc=False, omit_defaults
     alert: Name
     by: Name
     note: Text = ""
+    key_id: Name | None = None
 
 
 class Claim(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

@@ -53,6 +53,20 @@ class ProposalRequest(BaseModel):
         return self
 
 
+class AcknowledgementRequest(BaseModel):
+    """Take an alert from here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    organization: Name = Field(description="whose alert it is", examples=["acme"])
+    alert: Name = Field(description="the alert, as messages and `GET /v1/alerts` name it")
+    by: Name = Field(description="who takes it", examples=["alice@example.com"])
+    note: Text = Field("", description="what is going to be done", examples=["I have stopped the batch"])
+    id: Name | None = Field(
+        None, description="a name of your own: sent again with the same one, it counts once; without, each is another"
+    )
+
+
 def read_change(body: bytes, model: type[ChangeT]) -> ChangeT:
     """Decode and validate. Raises `ApiError` 400 or 422, naming the first field at fault and listing all."""
     document = decode_json(body, _decoder)

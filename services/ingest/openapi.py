@@ -10,10 +10,10 @@ from schemas.events import UsageCorrected, UsageRecorded
 from schemas.governance import ReviewRequest
 from schemas.moving import MoveRequest
 from schemas.policy import Policy
-from schemas.steering import Acknowledgement, BoostRequest, FarewellRequest
+from schemas.steering import BoostRequest, FarewellRequest
 from services.adapters.openapi import answer, components, document, ref, refusals
 from services.ingest import acknowledgement_routes
-from services.ingest.changes import PolicyRequest, ProposalRequest
+from services.ingest.changes import AcknowledgementRequest, PolicyRequest, ProposalRequest
 from services.ingest.formats import BATCH, JSON, LINES, ONE
 from services.ingest.move_openapi import MOVE_IN_FORCE, moved, post_move
 from services.ingest.proposal_openapi import BOOST, KEY_ID, PROPOSAL, PROPOSALS, proposal_paths
@@ -127,7 +127,7 @@ def openapi() -> dict[str, Any]:
         ProposalRequest,
         ReviewRequest,
         FarewellRequest,
-        Acknowledgement,
+        AcknowledgementRequest,
     ]
     schemas = components([UsageRecorded, UsageCorrected, Policy, *bodies])
     schemas["PolicyRequest"]["properties"]["policy"] = ref("Policy")

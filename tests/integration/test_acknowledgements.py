@@ -12,6 +12,10 @@ import pytest
 
 from services.adapters.topics import ensure_topics
 from services.adapters.web import listening
+from services.core.fold import fold
+from services.core.pricing import PriceBook
+from services.core.record import Record
+from services.core.state import LedgerState
 from services.ingest.app import build
 from services.ingest.settings import IngestSettings
 from tests.integration.aggregating import read_all
@@ -49,9 +53,27 @@ async def test_a_viewer_may_acknowledge_its_own_alerts_and_no_others(ingest: Cli
     assert (answer.status, answer.body["alert"], answer.body["durability"]) == (202, TOLD["alert"], "kafka")
     (record,) = await read_all(settings, "ledger")
     (event,) = msgspec.json.decode(record.value)
-    assert (event["type"], event["data"]) == ("spendgate.alert.acknowledged.v1", TOLD)
+    assert (event["type"], event["id"]) == ("spendgate.alert.acknowledged.v1", answer.body["id"])
+    key_id = event["data"].pop("key_id")
+    assert event["data"] == TOLD
+    assert key_id
+    assert key_id not in ingest.tokens.viewer
     theirs = await ingest.post("/v1/acknowledgements", {**TOLD, "organization": "globex"}, token=ingest.tokens.viewer)
     assert (theirs.status, theirs.body["error"]["code"]) == (403, "other_organization")
+
+
+async def test_sent_again_under_its_id_an_acknowledgement_goes_on_record_once(
+    ingest: Client, settings: IngestSettings
+) -> None:
+    named = {**TOLD, "id": "page-7f3a"}
+    for told in (named, named, TOLD, TOLD):
+        answer = await ingest.post("/v1/acknowledgements", told, token=ingest.tokens.viewer)
+        assert answer.status == 202
+        assert told is TOLD or answer.body["id"] == "page-7f3a"
+    state, entries = LedgerState(0, PriceBook.bundled()), []
+    for record in await read_all(settings, "ledger"):
+        entries += fold(state, Record(0, record.offset, record.timestamp, record.value)).audit
+    assert [(entry.action, entry.subject) for entry in entries] == [("alert.acknowledged", TOLD["alert"])] * 3
 
 
 async def test_a_gateway_acknowledges_nothing(ingest: Client) -> None:
@@ -60,7 +82,10 @@ async def test_a_gateway_acknowledges_nothing(ingest: Client) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("alert", ""), ("alert", "a" * 257), ("by", ""), ("by", "a\nb"), ("note", "n" * 5000), ("more", "x")],
+    [
+        *(("alert", ""), ("alert", "a" * 257), ("by", ""), ("by", "a\nb"), ("note", "n" * 5000)),
+        *(("id", ""), ("id", "i" * 257), ("more", "x")),
+    ],
 )
 async def test_what_makes_no_sense_is_refused_by_field(ingest: Client, field: str, value: str) -> None:
     answer = await ingest.post("/v1/acknowledgements", {**TOLD, field: value}, token=ingest.tokens.admin)
