@@ -59,12 +59,13 @@ def forecasts_table(organization: str, rows: Sequence[Row]) -> Table:
 def alerts_table(organization: str, rows: Sequence[Row]) -> Table:
     """A line for each alert, the latest first."""
     made = table(
-        f"alerts of {organization}", ("at (UTC)", "severity", "budget", "scope", "window", ">spent", ">limit", "says")
+        f"alerts of {organization}",
+        ("at (UTC)", "severity", "budget", "scope", "window", ">spent", ">limit", "says", "answer"),
     )
     for row in rows:
         amounts = usd(row["settled_usd"]), usd(row["limit_usd"])
         where = row["budget"], short_scope(row["scope"]), row["window"]
-        made.add_row(_minute(row["raised_at"]), row["severity"], *where, *amounts, _says(row))
+        made.add_row(_minute(row["raised_at"]), row["severity"], *where, *amounts, _says(row), _answer(row))
     return made
 
 
@@ -113,6 +114,11 @@ def _left(window: WindowOutlook, budget: BudgetOutlook | None) -> tuple[str, str
 def _risks(risks: Iterable[Row]) -> str:
     told = [f"{risk['budget']} {risk['probability']:.0%}" for risk in risks if risk["probability"] >= 0.01]
     return ", ".join(told)
+
+
+def _answer(row: Row) -> str:
+    answered = row["acknowledged"]
+    return "nobody yet" if answered is None else f"{answered['by']}, {_minute(answered['at'])}"
 
 
 def _says(row: Row) -> str:

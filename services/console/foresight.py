@@ -42,8 +42,9 @@ def forecast_of(row: Row) -> dict[str, Any]:
 
 
 def alert_of(row: Row) -> dict[str, Any]:
-    """One alert."""
+    """One alert, and who has answered it; the first answer holds."""
     projected = row["projected_nanousd"]
+    answered = {"by": row["acknowledged_by"], "note": row["acknowledged_note"]}
     return {
         "alert": row["alert"],
         "kind": row["kind"],
@@ -58,6 +59,7 @@ def alert_of(row: Row) -> dict[str, Any]:
         "projected_usd": None if projected is None else format_usd(projected),
         "expected_on": row["expected_on"],
         "raised_at": from_ms(row["raised_at_ms"]),
+        "acknowledged": answered | {"at": from_ms(row["acknowledged_at_ms"])} if answered["by"] else None,
     }
 
 

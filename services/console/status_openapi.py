@@ -85,6 +85,11 @@ _FORECAST: Final = _object(
     models=_list(_TEXT),
     made_at=_INSTANT,
 )
+_ACKNOWLEDGED: Final = {
+    **_object(by=_TEXT, note=_TEXT, at=_INSTANT),
+    "type": ["object", "null"],
+    "description": "Who takes it from here, by the first answer; null: nobody yet.",
+}
 _ALERT: Final = _object(
     alert=_TEXT,
     kind=_TEXT,
@@ -99,6 +104,7 @@ _ALERT: Final = _object(
     projected_usd=_MAYBE_USD,
     expected_on=_DAY,
     raised_at=_INSTANT,
+    acknowledged=_ACKNOWLEDGED,
 )
 _ANOMALY: Final = _object(
     anomaly=_TEXT,

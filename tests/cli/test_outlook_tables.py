@@ -100,17 +100,21 @@ def test_alerts_say_what_happened_and_what_is_expected() -> None:
         "settled_usd": "12.00",
         "limit_usd": "20.00",
     }
-    crossed = {**common, "kind": "threshold", "threshold": "0.75"}
+    answered = {"by": "ada", "note": "on it", "at": "2026-11-24T12:45:00Z"}
+    crossed = {**common, "kind": "threshold", "threshold": "0.75", "acknowledged": answered}
     projected = {
         **common,
         "kind": "projection",
         "threshold": "1.0",
+        "acknowledged": None,
         "probability": 0.91,
         "projected_usd": "25.00",
         "expected_on": "2026-11-29",
     }
     text = shown(alerts_table("acme", [crossed, projected]))
     assert "75% reached" in text
+    assert "ada, 11-24 12:45" in text
+    assert "nobody yet" in text
     assert "expected to end at $25.00: over the limit with 91%, on 2026-11-29" in text
 
 

@@ -22,6 +22,7 @@ from services.adapters.clock import now_ms
 from services.adapters.kafka import partition_for
 from services.adapters.keys import Role, new_key, write_keys
 from services.adapters.topics import ensure_topics, topic
+from services.adapters.warehouse.named import query
 from services.adapters.web import listening
 from services.console.app import build
 from services.console.settings import ConsoleSettings
@@ -70,18 +71,25 @@ TOKENS = {role: new_key(role, whose) for role, whose in ((Role.ADMIN, "*"), (Rol
 VIEWERS = {whose: new_key(Role.VIEWER, whose) for whose in ("acme", "globex")}
 
 
-def notification(state: Any, organization: str = "acme") -> NotificationSent:
+def notification(state: Any, organization: str = "acme", *, step: int = 0, at_ms: int = NOW_MS) -> NotificationSent:
     """The last word on one and the same."""
     made = Notification(
-        notification="a1/to/1/0",
+        notification=f"a1/to/1/{step}",
         organization=organization,
         alert="a1",
         channel="https://x#1",
-        step=0,
+        step=step,
         state=state,
-        at_ms=to_ms(NOW),
+        at_ms=at_ms,
     )
-    return NotificationSent(id="a1/to/1/0", data=made, **ENVELOPE)
+    return NotificationSent(id=made.notification, data=made, **ENVELOPE)
+
+
+def acknowledgement(number: int, by: str, *, alert: str = "a1", organization: str = "acme") -> AuditRecorded:
+    """Somebody takes an alert, so many seconds from now on."""
+    facts: dict[str, Any] = {"before": "", "after": "", "budgets": [], "at_ms": NOW_MS + number * 1000}
+    told = {"action": "alert.acknowledged", "subject": alert, "by": by, "reason": f"says {by}"}
+    return audit_entry(number, organization, **facts, **told)
 
 
 def forecast(scope: str, total: int, *risks: BudgetRisk, organization: str = "acme") -> ForecastMade:
@@ -371,6 +379,43 @@ async def test_lists_are_paged_filtered_and_each_organizations_own(settings: Con
             assert (await asked.get(f"/v1/{name}", edge))[0] == 403
         assert (await asked.get("/v1/status/org:acme", globex))[0] == 403
         assert (await asked.get("/v1/forecasts?scope=org:globex"))[0] == 422
+
+
+async def test_an_alert_says_who_answered_first_and_its_history_tells_all(settings: ConsoleSettings) -> None:
+    address = migrated(settings.clickhouse)
+    await store(address, ALERTS, *[alert(n) for n in range(3)], alert(1, "globex"))
+    told, escalated = notification("dead"), notification("sent", step=1, at_ms=NOW_MS + 500)
+    await store(address, NOTIFICATIONS, told, escalated, notification("sent", "globex"))
+    answers = [acknowledgement(2, "eve"), acknowledgement(1, "ada"), acknowledgement(3, "ada")]
+    others = [acknowledgement(1, "mallory", organization="globex"), audit_entry(7, subject="a2", by="bob")]
+    await store(address, AUDIT, *answers, *answers, *others)
+    await ensure_topics(settings, partitions=PARTITIONS)
+    async with console(settings) as asked:
+        await asked.ready()
+        _, body = await asked.get("/v1/alerts")
+        _, page = await asked.get("/v1/alerts?limit=1&offset=1")
+        _, theirs = await asked.get("/v1/alerts", VIEWERS["globex"][0])
+    first = {"by": "ada", "note": "says ada", "at": (NOW + timedelta(seconds=1)).isoformat().replace("+00:00", "Z")}
+    found = {each["alert"]: each["acknowledged"] for each in body["alerts"]}
+    assert found == {"a0": None, "a1": first, "a2": None}
+    assert [(each["alert"], each["acknowledged"]) for each in page["alerts"]] == [("a1", first)]
+    assert [each["acknowledged"]["by"] for each in theirs["alerts"]] == ["mallory"]
+
+    client = await open_async_client(address)
+    try:
+        history = await query(client, "alert_history", organization="acme", alert="a1", most=100, skip=0)
+        latest = await query(client, "alert_history", organization="acme", alert="a1", most=1, skip=0)
+    finally:
+        await client.close()
+    assert [(row["what"], row["who"], row["state"], row["detail"]) for row in reversed(history)] == [
+        ("raised", "", "warning", ""),
+        ("told", "https://x#1", "dead", ""),
+        ("escalated", "https://x#1", "sent", ""),
+        ("acknowledged", "ada", "", "says ada"),
+        ("acknowledged", "eve", "", "says eve"),
+        ("acknowledged", "ada", "", "says ada"),
+    ]
+    assert latest == history[:1]
 
 
 REFUSED = (
