@@ -44,6 +44,7 @@ COMMANDS = [
     "decisions",
     "explain",
     "audit",
+    "ack",
     "alerts",
     "anomalies",
     "forecast show",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from services.ingest.settings import IngestSettings
 from tests.integration.aggregating import read_all
 from tests.integration.ingesting import Client, make_keys
 
+ROOT = Path(__file__).parents[2]
 TOLD: dict[str, Any] = {
     "organization": "acme",
     "alert": "month/org:acme@month:2026-11/9000",
@@ -74,6 +78,35 @@ async def test_sent_again_under_its_id_an_acknowledgement_goes_on_record_once(
     for record in await read_all(settings, "ledger"):
         entries += fold(state, Record(0, record.offset, record.timestamp, record.value)).audit
     assert [(entry.action, entry.subject) for entry in entries] == [("alert.acknowledged", TOLD["alert"])] * 3
+
+
+async def test_the_command_acknowledges_with_a_viewers_key_and_says_so(
+    settings: IngestSettings, tmp_path: Path
+) -> None:
+    tokens = make_keys(tmp_path / "keys.json")
+    async with listening(build(settings), settings) as port:
+        where = {"SPENDGATE_INGEST_URL": f"http://127.0.0.1:{port}", "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        told = ("--org", "acme", "--by", "alice", "--note", "on it")
+        said = await spendgate("ack", TOLD["alert"], *told, **where, SPENDGATE_TOKEN=tokens.viewer)
+        refused = await spendgate("ack", TOLD["alert"], *told, **where, SPENDGATE_TOKEN=tokens.edge)
+    assert said == (0, f"alice has {TOLD['alert']} from here")
+    assert refused[0] != 0
+    (record,) = await read_all(settings, "ledger")
+    (event,) = msgspec.json.decode(record.value)
+    assert {name: event["data"][name] for name in TOLD} == TOLD
+
+
+async def spendgate(*arguments: str, **environment: str) -> tuple[int | None, str]:
+    """Run the real command; its exit code and what it printed."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPENDGATE_")}
+    running = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.cli", *arguments),
+        env=inherited | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    printed, _ = await running.communicate()
+    return running.returncode, printed.decode().strip()
 
 
 async def test_a_gateway_acknowledges_nothing(ingest: Client) -> None:

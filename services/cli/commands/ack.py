@@ -19,7 +19,7 @@ def ack(
     ],
     org: Annotated[str, typer.Option("--org", "-o", envvar="SPENDGATE_ORGANIZATION", help="Whose alert it is.")],
     note: Annotated[str, typer.Option(help="What you are going to do, for those who read the history.")] = "",
-    by: Annotated[str, typer.Option(help="Who takes it.")] = "",
+    by: Annotated[str, typer.Option(help="Who takes it; by default your login name.")] = "",
     data: options.Data = None,
     ingest_url: options.IngestUrl = None,
     token: options.Token = None,
