@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -31,9 +33,26 @@ PATH: Final = "/alert"
 SOURCE: Final = "spendgate/console"
 FORM_BYTES_MAX: Final = 8192
 NAME_MAX, NOTE_MAX = 256, 1024
-SINCE_MS: Final = 100 * 86_400_000
+HISTORY_MAX: Final = 200
 WITHIN_S: Final = 10.0
+NAMELESS: Final = "Write your name, so that others know whom to ask."
+NOT_KEPT: Final = "That could not be kept in time. Send it again: it counts once."
+_OURS: Final = re.compile("[0-9a-f]{32}")
 log = logs.logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What somebody has written into the form. `id` names it: sent twice, it counts once."""
+
+    id: str
+    by: str = ""
+    note: str = ""
+
+    @property
+    def readable(self) -> bool:
+        """Whether it has a name, and nothing that a log or a page could not show."""
+        return 0 < len(self.by) <= NAME_MAX and len(self.note) <= NOTE_MAX and (self.by + self.note).isprintable()
 
 
 class AlertPages:
@@ -73,14 +92,14 @@ class AlertPages:
         found = self._found(principal, form)
         if found is None:
             return self._problem(request, 404, "There is no such alert of late, or it is not yours to see.")
-        by, note = form.get("by", ""), form.get("note", "")
-        if not 0 < len(by) <= NAME_MAX or len(note) > NOTE_MAX or not (by + note).isprintable():
-            return await self._page(request, found, problem="Write your name, so that others know whom to ask.")
+        written = _written(form)
+        if not written.readable:
+            return await self._page(request, found, written=written, status=422, problem=NAMELESS)
         try:
-            await asyncio.wait_for(self._append(found, by, note), WITHIN_S)
+            await asyncio.wait_for(self._append(found, written, principal), WITHIN_S)
         except TimeoutError:
             log.warning("an acknowledgement could not be kept in time", alert=found.alert)
-            return await self._page(request, found, problem="That could not be kept yet. Try again in a minute.")
+            return await self._page(request, found, written=written, status=503, problem=NOT_KEPT)
         address = {"organization": found.organization, "name": found.alert, "said": "1"}
         return _moved(f"{PATH}?{urlencode(address)}")
 
@@ -90,9 +109,17 @@ class AlertPages:
             return None
         return self._follower.board.feed.alerts.get(organization, name)
 
-    async def _append(self, alert: Alert, by: str, note: str) -> None:
-        told = Acknowledgement(organization=alert.organization, alert=alert.alert, by=by, note=note)
-        event = AlertAcknowledged(id=uuid4().hex, source=SOURCE, time=from_ms(now_ms()), data=told)
+    async def _append(self, alert: Alert, written: Written, principal: Principal) -> None:
+        told = Acknowledgement(
+            organization=alert.organization,
+            alert=alert.alert,
+            by=written.by,
+            note=written.note,
+            key_id=principal.key_id,
+        )
+        event = AlertAcknowledged(
+            id=written.id, source=SOURCE, time=from_ms(now_ms()), subject=alert.organization, data=told
+        )
         await self._publisher.connect()
         assert self._publisher.partitions is not None, "the publisher has connected"
         partition = partition_for(alert.organization, self._publisher.partitions)
@@ -100,33 +127,40 @@ class AlertPages:
         await self._publisher.deliver(topic(self._settings, "ledger"), partition, value)
 
     async def _page(
-        self, request: web.Request, alert: Alert, *, said: bool = False, problem: str = ""
+        self,
+        request: web.Request,
+        alert: Alert,
+        *,
+        said: bool = False,
+        written: Written | None = None,
+        problem: str = "",
+        status: int = 200,
     ) -> web.StreamResponse:
-        told, taken, away = await self._past(alert)
+        history, away = await self._past(alert)
         shown = {
             "title": "Alert",
             "alert": alert,
             "zone": self._follower.board.book(alert.organization).policy.zone,
-            "told": told,
-            "taken": taken,
+            "answer": self._follower.board.feed.answers.get(alert.organization, alert.alert),
+            "history": history,
             "away": away,
-            "said": said and not taken,
+            "said": said,
+            "written": written or Written(uuid4().hex),
+            "unreadable": problem == NAMELESS,
             "problem": problem,
             "signed_in": True,
             "whose": alert.organization,
             "caught_up": self._follower.caught_up,
         }
-        return self._renderer.response(request, "alert.html", shown, status=422 if problem else 200)
+        return self._renderer.response(request, "alert.html", shown, status=status)
 
-    async def _past(self, alert: Alert) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str]:
-        """Who was told and who has taken it, from ClickHouse; when it is away the page says so."""
-        asked = {"organization": alert.organization, "since_ms": now_ms() - SINCE_MS, "most": 200, "skip": 0}
+    async def _past(self, alert: Alert) -> tuple[list[dict[str, Any]], str]:
+        """All that became of it, from ClickHouse; when that is away, why."""
+        asked = {"organization": alert.organization, "alert": alert.alert, "most": HISTORY_MAX, "skip": 0}
         try:
-            told = await self._history.rows("notifications_of", alert=alert.alert, **asked)
-            taken = await self._history.rows("acknowledgements_of", alert=alert.alert, **asked)
+            return await self._history.rows("alert_history", **asked), ""
         except HistoryAway as error:
-            return [], [], str(error)
-        return told, taken, ""
+            return [], str(error)
 
     def _problem(self, request: web.Request, status: int, message: str) -> web.StreamResponse:
         told = {"title": "Not here" if status == 404 else "Refused", "message": message}
@@ -134,6 +168,11 @@ class AlertPages:
 
     async def _close(self, _app: web.Application) -> None:
         await self._publisher.stop()
+
+
+def _written(form: Mapping[str, str]) -> Written:
+    sent = form.get("id", "")
+    return Written(sent if _OURS.fullmatch(sent) else uuid4().hex, form.get("by", ""), form.get("note", ""))
 
 
 def _moved(to: str) -> web.Response:

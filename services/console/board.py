@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from services.console.books import Book, Books
-from services.console.feed import Feed
+from services.console.feed import Answer, Feed
 from services.console.pulse import Pulse
 from services.core.decision import DecisionMade
 from services.core.foresight_events import AnomalyFound, ForecastMade
@@ -18,6 +18,25 @@ DAY_MS: Final = 86_400_000
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, KeyError, RecursionError)
 """What a record that cannot be read raises: it is passed over, told of, and ends nothing."""
 
+ACKNOWLEDGED: Final = "alert.acknowledged"
+
+
+class _Entry(msgspec.Struct, gc=False):
+    """An audit entry, of whichever action: a newer aggregator may know more of them."""
+
+    action: str
+    subject: str
+    by: str
+    at_ms: int
+    organization: str | None = None
+    reason: str = ""
+
+
+class _Recorded(msgspec.Struct, gc=False):
+    data: _Entry
+
+
+_decode_audit = msgspec.json.Decoder(list[_Recorded]).decode
 _decode_charges = msgspec.json.Decoder(list[ChargePosted]).decode
 _decode_alerts = msgspec.json.Decoder(list[AlertRaised]).decode
 _decode_anomalies = msgspec.json.Decoder(list[AnomalyFound]).decode
@@ -51,6 +70,7 @@ class Board:
             "policies": self._take_policy,
             "charges": self._take_charges,
             "alerts": self._take_alerts,
+            "audit": self._take_audit,
             "anomalies": self._take_anomalies,
             "forecasts": self._take_forecasts,
             "decisions": self._take_decisions,
@@ -95,6 +115,13 @@ class Board:
     def _take_alerts(self, _partition: int, record: TopicRecord, _now_ms: int) -> None:
         for event in _decode_alerts(record.value or b"[]"):
             self.feed.take_alert(event.data)
+
+    def _take_audit(self, _partition: int, record: TopicRecord, _now_ms: int) -> None:
+        for event in _decode_audit(record.value or b"[]"):
+            entry = event.data
+            if entry.action == ACKNOWLEDGED and entry.organization is not None:
+                answer = Answer(by=entry.by, note=entry.reason, at_ms=entry.at_ms)
+                self.feed.take_answer(entry.organization, entry.subject, answer)
 
     def _take_anomalies(self, _partition: int, record: TopicRecord, _now_ms: int) -> None:
         for event in _decode_anomalies(record.value or b"[]"):

@@ -6,6 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Final, Generic, TypeVar
 
+from msgspec import Struct
+
 from services.core.decide import Action
 from services.core.decision import Decision
 from services.core.foresight_events import Anomaly, Forecast
@@ -16,9 +18,18 @@ NOTABLE: Final = (Action.DENY, Action.THROTTLE, Action.FALLBACK)
 """What a caller did not simply get: worth a line on every page."""
 
 _ALERTS_MAX: Final = 200
+_ANSWERS_MAX: Final = 1_000
 _ANOMALIES_MAX: Final = 200
 _DECISIONS_MAX: Final = 150
 _FORECASTS_MAX: Final = 5_000
+
+
+class Answer(Struct, frozen=True, gc=False):
+    """Who has taken an alert from here, as the audit log has it."""
+
+    by: str
+    note: str
+    at_ms: int
 
 
 class Latest(Generic[Said]):
@@ -51,10 +62,12 @@ class Latest(Generic[Said]):
 
 
 class Feed:
-    """The four topics that tell of single things."""
+    """The topics that tell of single things."""
 
     def __init__(self) -> None:
         self.alerts: Latest[Alert] = Latest(_ALERTS_MAX)
+        self.answers: Latest[Answer] = Latest(_ANSWERS_MAX)
+        """By the alert that was answered."""
         self.anomalies: Latest[Anomaly] = Latest(_ANOMALIES_MAX)
         self.decisions: Latest[Decision] = Latest(_DECISIONS_MAX)
         self.notable: Latest[Decision] = Latest(_DECISIONS_MAX)
@@ -63,6 +76,12 @@ class Feed:
     def take_alert(self, alert: Alert) -> None:
         """An alert was raised."""
         self.alerts.put(alert.organization, alert.alert, alert)
+
+    def take_answer(self, organization: str, alert: str, answer: Answer) -> None:
+        """Somebody takes an alert; of several, the first holds."""
+        known = self.answers.get(organization, alert)
+        if known is None or answer.at_ms < known.at_ms:
+            self.answers.put(organization, alert, answer)
 
     def take_anomaly(self, anomaly: Anomaly) -> None:
         """An episode was found, or is told again with what is known since."""

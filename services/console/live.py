@@ -23,6 +23,7 @@ PAST_MS: Final[dict[TopicName, int]] = {
     "charges": 3_600_000,
     "decisions": 3_600_000,
     "alerts": 31 * _DAY_MS,
+    "audit": 31 * _DAY_MS,
     "anomalies": 31 * _DAY_MS,
     "forecasts": 3 * _DAY_MS,
 }

@@ -225,8 +225,10 @@ def _told(board: Board, organizations: Sequence[str], most: int, scope: str | No
     alerts.sort(key=_raised_at, reverse=True)
     anomalies.sort(key=_found_at, reverse=True)
     refusals.sort(key=_decided_at, reverse=True)
+    answers = [feed.answers.get(alert.organization, alert.alert) for alert in alerts]
     return {
-        "alerts": list(islice(alerts, most)),
+        "alerts": list(islice(zip(alerts, answers, strict=True), most)),
+        "unanswered": answers.count(None),
         "alerts_more": max(0, len(alerts) - most),
         "anomalies": list(islice(anomalies, most)),
         "anomalies_more": max(0, len(anomalies) - most),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
+from typing import Any
 
 import msgspec
 import pytest
@@ -174,7 +175,61 @@ def test_an_alert_said_again_is_one_line(board: Board) -> None:
     assert [len(view.figures["alerts"]) for view in shown.values() if view] == [1, 1, 0]
     whole = shown["/alerts"]
     assert whole is not None
-    assert "reached 75%" in Renderer().panels(whole)["alerts"]
+    panel = Renderer().panels(whole)["alerts"]
+    assert "reached 75%" in panel
+    assert "1 unanswered" in panel
+
+
+def test_an_alert_says_who_has_it_by_the_first_answer_and_what_else_is_on_record_is_passed_over() -> None:
+    board = board_of(alerts=[raised("a1"), raised("a2"), raised("a1", organization="rival")])
+    answers = [answered("a1", "eve", 2), answered("a1", "ada <b>", 1), answered("a1", "ada <b>", 1)]
+    newer = recorded({"action": "something.newer", "subject": "a2", "by": "bob", "at_ms": NOW_MS, "more": [1]})
+    assert board.take("audit", 0, [*answers, answered("a1", "x", 0, organization="rival"), newer], NOW_MS) == []
+    view = view_of(board, "/alerts", ["acme"], NOW_MS)
+    assert view is not None
+    assert view.figures["unanswered"] == 1
+    panel = Renderer().panels(view)["alerts"]
+    assert "ada &lt;b&gt; has it since" in panel
+    assert not any(other in panel for other in ("eve", "bob", "x has it"))
+    before = board.version
+    board.take("audit", 0, [answered("a2", "bob", 3)], NOW_MS)
+    assert board.version > before, "live pages hear of it"
+    later = view_of(board, "/alerts", ["acme"], NOW_MS)
+    assert later is not None
+    assert [answer.by for _, answer in later.figures["alerts"]] == [
+        "bob",
+        "ada <b>",
+    ]
+
+
+def raised(name: str, *, organization: str = "acme") -> Sent:
+    """An alert as its topic has it."""
+    alert = Alert(
+        alert=name,
+        organization=organization,
+        budget="company-month",
+        scope=f"org:{organization}",
+        window="month:2026-11",
+        threshold="0.75",
+        severity="warning",
+        settled_usd="750.00",
+        limit_usd="1000.00",
+        raised_at_ms=NOW_MS,
+        ledger_partition=0,
+        ledger_offset=1,
+    )
+    return Sent(None, msgspec.json.encode([AlertRaised(id=name, source="t", time=from_ms(NOW_MS), data=alert)]))
+
+
+def answered(alert: str, by: str, after_s: int, *, organization: str = "acme") -> Sent:
+    """That somebody took an alert, as the audit log has it."""
+    facts = {"action": "alert.acknowledged", "subject": alert, "by": by, "at_ms": NOW_MS + after_s * 1000}
+    return recorded({**facts, "organization": organization})
+
+
+def recorded(entry: dict[str, Any]) -> Sent:
+    """A record of the audit topic."""
+    return Sent(None, msgspec.json.encode([{"type": "spendgate.audit.recorded.v1", "data": entry}]))
 
 
 @pytest.mark.parametrize(

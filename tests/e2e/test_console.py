@@ -11,8 +11,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from services.enforcer.settings import EnforcerSettings
+from tests.e2e.browser import Visitor, visiting
 from tests.e2e.browser import running_browser as browsers
-from tests.e2e.browser import visiting
 from tests.integration.consoling import Console, Tokens, console_settings, running_console, spend
 from tests.integration.enforcing import SlowAggregator, running_enforcer, slow_aggregator
 
@@ -204,6 +204,41 @@ async def test_a_decision_explains_itself(stage: Stage) -> None:
         await expect(page.get_by_role("heading", name="What would help")).to_be_visible()
 
 
+async def test_an_alert_is_taken_by_keyboard_on_a_phone_and_every_page_says_by_whom(stage: Stage) -> None:
+    async with visiting(stage.browser, stage.console.url, width=390, height=844) as visitor:
+        page = visitor.page
+        await visitor.sign_in(stage.tokens.acme)
+        await visitor.open("/alerts")
+        await visitor.live()
+        await expect(page.get_by_text("No threshold was crossed.")).to_be_visible()
+        await stage.spend("half", "9.00")
+        await expect(page.get_by_role("heading", name="Alerts", level=2)).to_contain_text("unanswered")
+        await tab_to(page, "answer")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("button", name="I take it from here")).to_be_visible()
+        await looks_well(visitor)
+        await page.get_by_label("Your name").focus()
+        await page.keyboard.type("Ada <script>")
+        await page.keyboard.press("Tab")
+        await page.keyboard.type("I have stopped the batch")
+        await page.keyboard.press("Tab")
+        await expect(page.get_by_role("button", name="I take it from here")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("status").filter(has_text="It is in the ledger")).to_be_visible()
+        await looks_well(visitor)
+        address = page.url
+        await visitor.open("/alerts")
+        await visitor.live()
+        await stage.aggregator.advance()
+        await expect(page.get_by_text("Ada <script> has it since")).to_be_visible()
+        await page.goto(address)
+        await expect(page.get_by_role("region", name="Who takes it from here")).to_contain_text(
+            "I have stopped the batch"
+        )
+        await expect(page.get_by_role("button", name="I take it from here")).to_have_count(0)
+        await looks_well(visitor)
+
+
 async def test_a_viewer_of_another_organization_sees_none_of_it(stage: Stage) -> None:
     async with visiting(stage.browser, stage.console.url) as visitor:
         await visitor.sign_in(stage.tokens.other)
@@ -249,6 +284,16 @@ async def test_figures_say_when_they_are_not_live_and_come_back(
             await visitor.live()
             visitor.problems.clear()  # Chromium logs each connection that was refused
             await context.__aexit__(None, None, None)
+
+
+async def looks_well(visitor: Visitor) -> None:
+    """The page fits, everything on it has a name, and every text can be read."""
+    assert await visitor.sideways() <= 0
+    assert await visitor.page.evaluate(CONTRASTS) == []
+    snapshot = await visitor.page.locator("body").aria_snapshot()
+    lines = [line.strip().removeprefix("- ") for line in snapshot.splitlines()]
+    assert [line for line in lines if NAMELESS.match(line)] == []
+    assert sum(line.startswith("heading") and "[level=1]" in line for line in lines) == 1
 
 
 async def tab_to(page: Page, name: str) -> None:

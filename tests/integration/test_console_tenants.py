@@ -53,6 +53,7 @@ QUERIES: tuple[dict[str, str | list[str]], ...] = (
     {"page": f"/o/other/p/{PROJECT}/t/{TEAM}"},
     {"page": "/"},
     {"page": "/decisions"},
+    {"organization": "other", "name": f"{CANARY}-alert"},
     {"q": "' OR 1=1 --", "organization": "acme' OR '1'='1"},
 )
 
@@ -83,6 +84,7 @@ async def test_every_route_hides_the_other_organization(
         f"/o/other/p/{PROJECT}",
         f"/o/other/p/{PROJECT}/t/{TEAM}",
         f"/o/other/u/{USER}",
+        "/alert",
         "/alerts",
         "/anomalies",
         "/forecasts",
