@@ -55,7 +55,7 @@ _TYPES = (
     _type(events.PolicyProposed, "ledger", "ingest"),
     _type(events.BoostRequested, "ledger", "ingest"),
     _type(events.ProposalReviewed, "ledger", "ingest"),
-    _type(events.AlertAcknowledged, "ledger", "ingest", "notifier"),
+    _type(events.AlertAcknowledged, "ledger", "ingest", "notifier", "console"),
     _type(events.AllowanceClaimed, "ledger", "enforcer"),
     _type(events.EnforcerAlive, "ledger", "enforcer"),
     _type(events.EnforcerForgotten, "ledger", "ingest"),

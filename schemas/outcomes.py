@@ -64,7 +64,8 @@ class Charge(Data):
 class Alert(Data):
     """A threshold that a balance has crossed. `alert` follows from budget, window and threshold: twice is the same.
 
-    `kind` projection: the forecast expects the limit to be crossed, with this probability, on `expected_on`.
+    `kind` projection: the forecast expects the limit to be crossed, with this probability, on `expected_on`. `unpriced`
+    is of no budget, whatever `budget` says: the model that `scope` names has no known price. `limit_usd` is then 0.
     """
 
     alert: Name
@@ -79,7 +80,7 @@ class Alert(Data):
     raised_at_ms: InstantMs
     ledger_partition: Count
     ledger_offset: Count
-    kind: Literal["threshold", "projection"] = "threshold"
+    kind: Literal["threshold", "projection", "unpriced"] = "threshold"
     probability: Annotated[float, Field(ge=0, le=1)] | None = None
     projected_usd: Amount | None = None
     expected_on: Day | None = None

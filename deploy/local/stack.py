@@ -203,7 +203,14 @@ class Stack:
             "SPENDGATE_CLICKHOUSE": self.clickhouse,
             "SPENDGATE_KEYS_FILE": str(self.credentials.keys_file),
         }
-        return {**shared, **self._environment.get(kind_of(name), {}), **self._environment.get(name, {})}
+        links = self._links(name) if kind_of(name) == "notifier" else {}
+        return {**shared, **links, **self._environment.get(kind_of(name), {}), **self._environment.get(name, {})}
+
+    def _links(self, name: str) -> dict[str, str]:
+        """Where messages to people lead: to the console, and to the notifier itself."""
+        told = {"SPENDGATE_NOTIFIER_URL": self.url(name)}
+        console = next((other for other in self.services if kind_of(other) == "console"), None)
+        return told if console is None else {**told, "SPENDGATE_CONSOLE_URL": self.url(console)}
 
     def _write_stack_file(self) -> None:
         """Tell other programs where everything is. It holds ClickHouse's password, so it is the owner's alone."""

@@ -116,6 +116,8 @@ def _risks(risks: Iterable[Row]) -> str:
 
 
 def _says(row: Row) -> str:
+    if row["kind"] == "unpriced":
+        return "has no known price"
     if row["kind"] != "projection":
         return f"{float(row['threshold']):.0%} reached"
     day = f", on {row['expected_on']}" if row["expected_on"] else ""

@@ -17,6 +17,7 @@ from services.adapters.warehouse.warehouse import Warehouse
 from services.adapters.web import Readiness, create_app
 from services.console import report_routes, spend_routes, status_openapi, streams
 from services.console.access import Access
+from services.console.alert_pages import AlertPages
 from services.console.board import Board
 from services.console.history import History
 from services.console.live import Follower
@@ -96,6 +97,7 @@ def build(settings: ConsoleSettings) -> web.Application:
     own: tuple[Routes, ...] = (
         Streams(follower, access, renderer, most=settings.streams_max),
         SignIn(sessions, renderer, secure=secure),
+        AlertPages(settings, access, follower, history, renderer),
         Pages(follower, access, history, renderer, reports_of(paths)),
     )
     for routes in (*own, *(part.make(inside) for part in ROUTES)):

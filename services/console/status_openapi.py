@@ -144,7 +144,7 @@ _PARAMETERS: Final = {
     "organization": "Whose; not needed with a key of one organization.",
     "scope": "Only this scope, as org:acme/project:search.",
     "window": "Only windows of this kind, as month, or this very one, as month:2026-11.",
-    "kind": "Only alerts of this kind: threshold or projection.",
+    "kind": "Only alerts of this kind: threshold, projection or unpriced.",
     "budget": "Only what concerns this budget.",
     "by": "Only what this person did.",
     "action": "Only this action, as policy.applied, boost.granted or proposal.approved.",

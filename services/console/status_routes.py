@@ -31,7 +31,7 @@ NAME_MAX: Final = 256
 SINCE_MS: Final = 31 * 86_400_000
 EVER_MS: Final = 100 * 366 * 86_400_000
 LATEST_MS: Final = 4_102_444_800_000  # 2100
-KINDS: Final = ("threshold", "projection")
+KINDS: Final = ("threshold", "projection", "unpriced")
 
 Row = Mapping[str, Any]
 

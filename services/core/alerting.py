@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from hashlib import blake2b
+from typing import Final, Literal
 
-from services.core.balance import Balance
+from services.core.balance import Balance, split_key
 from services.core.event_id import event_id
 from services.core.money import format_usd
 from services.core.outcomes import Alert
 from services.core.policy import Budget
 from services.core.route import Slot
 from services.core.schedule import BASIS_POINTS
+from services.core.scope import scope_key
 
 _NEVER = 1 << 100
+UNPRICED: Final = "?"
+"""Begins the mark of an unpriced model in `fired`; the name of no budget does."""
+UNPRICED_MAX: Final = 64
 
 
 @dataclass(slots=True)
@@ -75,6 +80,37 @@ def raise_alerts(
             ledger_offset=offset,
         )
         for bp in crossed
+    ]
+
+
+def raise_unpriced(
+    balance: Balance, key: str, organization: str, model: str, *, clock_ms: int, partition: int, offset: int
+) -> list[Alert]:
+    """Tell of a model without a price, once in the day whose balance this is; marked there, so once in a replay too.
+
+    Of so many models a day and no more: names of models come from outside.
+    """
+    mark = UNPRICED + blake2b(model.encode(), digest_size=8).hexdigest()
+    if mark in balance.fired or sum(name.startswith(UNPRICED) for name in balance.fired) >= UNPRICED_MAX:
+        return []
+    balance.fired += (mark,)
+    scope, window = scope_key({"org": organization, "model": model}), split_key(key)[1]
+    return [
+        Alert(
+            alert=event_id(f"{scope}@{window}", before="unpriced/"),
+            organization=organization,
+            budget="unpriced",
+            scope=scope,
+            window=window,
+            threshold="0.0",
+            severity="warning",
+            settled_usd=format_usd(balance.settled_nanousd),
+            limit_usd="0",
+            raised_at_ms=clock_ms,
+            ledger_partition=partition,
+            ledger_offset=offset,
+            kind="unpriced",
+        )
     ]
 
 

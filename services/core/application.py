@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.core.alerting import Watch, raise_alerts
+from services.core.alerting import Watch, raise_alerts, raise_unpriced
 from services.core.balance import FUTURE_TOLERANCE_MS, Balance
 from services.core.effects import Effects, Position
 from services.core.escrow import Registered, outstanding
@@ -14,8 +14,10 @@ from services.core.outcomes import AuditAction, AuditEntry
 from services.core.posting import Place
 from services.core.record import Record
 from services.core.rejection import Reason, Refused
+from services.core.scope import scope_key
 from services.core.seen import SeenRecord, Settlement
 from services.core.state import Cells, LedgerState
+from services.core.window import WindowKind
 
 
 class Application:
@@ -196,6 +198,21 @@ class Application:
                 ledger_index=index,
             )
         )
+
+    def tell_unpriced(self, cells: Cells, organization: str, model: str) -> None:
+        """A request has no known price: somebody should know, once a day and model."""
+        today = f"{scope_key({'org': organization})}@{WindowKind.DAY}:"
+        for cell in cells:
+            if cell.key.startswith(today):
+                self.effects.alerts += raise_unpriced(
+                    cell.balance,
+                    cell.key,
+                    organization,
+                    model,
+                    clock_ms=self.clock_ms,
+                    partition=self.record.partition,
+                    offset=self.offset,
+                )
 
     def place(self, index: int) -> Place:
         """Where the next charge stands: its event's place in the ledger, and its own in the sequence of charges."""

@@ -137,6 +137,7 @@ def _count(
         to.effects.counts["unpriced"] += 1
         for cell in cells:
             cell.balance.unpriced += 1
+        to.tell_unpriced(cells, usage.organization, usage.model)
     to.count(cells, usage.organization, at_ms, 0 if price is None else price.total_nanousd, spender)
     to.effects.charges.append(charge_usage(event, at_ms, price, price_version, to.place(index)))
 

@@ -27,6 +27,7 @@ Count = Literal[
     "claim",
     "alive",
     "forgotten",
+    "acknowledged",
 ]
 Exposure = Literal["unreserved", "overdrawn", "reclaimed", "shrunk"]
 """What can bring a balance above its hard limit, in nano-dollars: usage that no share covers, usage beyond the share it

@@ -117,6 +117,15 @@ class Boost(Struct, frozen=True, kw_only=True, gc=False):
     key_id: Name | None = None
 
 
+class Acknowledgement(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
+    """Somebody has seen an alert and takes it from here."""
+
+    organization: Name
+    alert: Name
+    by: Name
+    note: Text = ""
+
+
 class Claim(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """Up to which total one balance is to be granted to an enforcer, and the total of what it has given back.
 
@@ -187,6 +196,10 @@ class PolicyChanged(Event, frozen=True, kw_only=True, tag="spendgate.policy.chan
 
 class BoostGranted(Event, frozen=True, kw_only=True, gc=False, tag="spendgate.boost.granted.v1"):
     data: Boost
+
+
+class AlertAcknowledged(Event, frozen=True, kw_only=True, gc=False, tag="spendgate.alert.acknowledged.v1"):
+    data: Acknowledgement
 
 
 class AllowanceClaimed(Event, frozen=True, kw_only=True, gc=False, tag="spendgate.allowance.claimed.v1"):

@@ -7,6 +7,7 @@ ledger from the start gives the same balances, byte for byte.
 from __future__ import annotations
 
 from services.core.application import Application
+from services.core.apply_acknowledgement import apply_acknowledgement
 from services.core.apply_carry import apply_transfer
 from services.core.apply_claim import apply_said
 from services.core.apply_policy import apply_limits
@@ -14,6 +15,7 @@ from services.core.apply_proposal import apply_proposal, expire_proposals
 from services.core.apply_usage import apply_correction, apply_expiry, apply_usage
 from services.core.effects import Effects
 from services.core.events import (
+    AlertAcknowledged,
     AllowanceClaimed,
     BoostGranted,
     EnforcerAlive,
@@ -26,7 +28,7 @@ from services.core.events import (
 from services.core.governance_events import BoostRequested, PolicyProposed, ProposalReviewed
 from services.core.ledger_event import LedgerEvent
 from services.core.moving_events import BudgetCarried, BudgetMoved
-from services.core.record import Malformed, Record, Skipped, original_event, read_events
+from services.core.record import Malformed, Record, original_event, read_events
 from services.core.rejection import Reason, Refused, rejection
 from services.core.state import LedgerState
 
@@ -50,7 +52,7 @@ def fold(state: LedgerState, record: Record) -> Effects:
     return application.finish()
 
 
-def _apply(to: Application, event: LedgerEvent | Malformed | Skipped, index: int) -> None:
+def _apply(to: Application, event: LedgerEvent | Malformed, index: int) -> None:
     match event:
         case UsageRecorded():
             apply_usage(to, event, index)
@@ -66,16 +68,16 @@ def _apply(to: Application, event: LedgerEvent | Malformed | Skipped, index: int
             apply_transfer(to, event, index)
         case AllowanceClaimed() | EnforcerAlive() | EnforcerForgotten():
             apply_said(to, event, index)
-        case Skipped():
-            to.effects.counts["skipped"] += 1
+        case AlertAcknowledged():
+            apply_acknowledgement(to, event, index)
         case Malformed():
             raise Refused(Reason.MALFORMED, event.detail)
 
 
-def _reject(to: Application, refused: Refused, event: LedgerEvent | Malformed | Skipped, index: int) -> None:
+def _reject(to: Application, refused: Refused, event: LedgerEvent | Malformed, index: int) -> None:
     to.effects.counts["rejected"] += 1
     original = event.event if isinstance(event, Malformed) else original_event(to.record, index)
-    whose = None if isinstance(event, Malformed | Skipped) else event.data
+    whose = None if isinstance(event, Malformed) else event.data
     organization = getattr(whose, "organization", None)
     to.effects.rejections.append(
         rejection(refused, to.record, index, to.clock_ms, organization=organization, event=original)

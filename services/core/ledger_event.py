@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.core.events import (
+    AlertAcknowledged,
     AllowanceClaimed,
     BoostGranted,
     EnforcerAlive,
@@ -21,7 +22,10 @@ Governed = PolicyProposed | BoostRequested | ProposalReviewed
 Moved = BudgetMoved | BudgetCarried
 """Money that goes from one budget, or one window, to another."""
 
-Counted = UsageRecorded | ReservationExpired | UsageCorrected | PolicyChanged | BoostGranted | Governed | Moved
+Spent = UsageRecorded | ReservationExpired | UsageCorrected
+"""What was used, and what it cost after all."""
+
+Counted = Spent | PolicyChanged | BoostGranted | Governed | Moved | AlertAcknowledged
 """Events that count once, however often they are sent."""
 
 LedgerEvent = Counted | AllowanceClaimed | EnforcerAlive | EnforcerForgotten

@@ -61,7 +61,8 @@ class Charge(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
 class Alert(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """A threshold that a balance has crossed; `alert` is deterministic, so a replay raises the same one.
 
-    `kind` projection: a forecast expects the limit to be crossed, `expected_on` if it can name a day.
+    `kind` projection: a forecast expects the limit to be crossed, `expected_on` if it can name a day. `unpriced`: no
+    budget's, but of a model that has no known price; `scope` names it, and it is told once a day.
     """
 
     alert: str
@@ -76,7 +77,7 @@ class Alert(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     raised_at_ms: int
     ledger_partition: int
     ledger_offset: int
-    kind: Literal["threshold", "projection"] = "threshold"
+    kind: Literal["threshold", "projection", "unpriced"] = "threshold"
     probability: float | None = None
     projected_usd: str | None = None
     expected_on: date | None = None
@@ -96,6 +97,7 @@ AuditAction = Literal[
     "proposal.superseded",
     "enforcer.forgotten",
     "usage.corrected",
+    "alert.acknowledged",
 ]
 
 

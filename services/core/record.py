@@ -9,9 +9,6 @@ import msgspec
 
 from services.core.ledger_event import LedgerEvent
 
-OTHER_TYPES = frozenset({"spendgate.alert.acknowledged.v1"})
-"""Events that belong in the ledger and change no balance."""
-
 _MAX_KEPT_BYTES = 65_536
 
 _decode_record = msgspec.json.Decoder(list[LedgerEvent]).decode
@@ -37,21 +34,7 @@ class Malformed:
     event: str
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """An event that changes no balance."""
-
-    type: str
-
-
-class _Type(msgspec.Struct):
-    type: str = ""
-
-
-_decode_type = msgspec.json.Decoder(_Type).decode
-
-
-def read_events(record: Record) -> list[LedgerEvent | Malformed | Skipped]:
+def read_events(record: Record) -> list[LedgerEvent | Malformed]:
     """The events of a record in order; never raises, whatever the bytes are."""
     try:
         return list(_decode_record(record.value))
@@ -81,19 +64,11 @@ def _split(value: bytes) -> list[bytes]:
         return [json.dumps(event).encode() for event in events]
 
 
-def _read_event(raw: bytes) -> LedgerEvent | Malformed | Skipped:
+def _read_event(raw: bytes) -> LedgerEvent | Malformed:
     try:
         return _event_decoder.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
-        kind = _type_of(raw)
-        return Skipped(kind) if kind in OTHER_TYPES else Malformed(str(error), _text(raw))
-
-
-def _type_of(raw: bytes) -> str:
-    try:
-        return _decode_type(raw).type
-    except (msgspec.DecodeError, RecursionError):
-        return ""
+        return Malformed(str(error), _text(raw))
 
 
 def _text(raw: bytes) -> str:

@@ -36,6 +36,7 @@ STRUCTS: dict[str, type[wire.Event]] = {
         PolicyProposed,
         BoostRequested,
         ProposalReviewed,
+        wire.AlertAcknowledged,
         wire.AllowanceClaimed,
         wire.EnforcerAlive,
         wire.EnforcerForgotten,

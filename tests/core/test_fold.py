@@ -205,10 +205,14 @@ def test_a_record_that_is_no_array_of_events_is_kept_and_the_ledger_goes_on(valu
     assert settled(state)[MONTH] == parse_usd("1")
 
 
-def test_events_of_other_matters_are_skipped_and_counted() -> None:
-    seen = event("alert.acknowledged", {"organization": "acme", "alert": "a1", "by": "ada"})
-    _, effects = run([record(0, seen, costing("1"))])
-    assert (effects.counts["skipped"], effects.counts["counted"], effects.rejections) == (1, 1, [])
+def test_who_takes_an_alert_goes_on_record_once_and_changes_no_balance() -> None:
+    seen = event(
+        "alert.acknowledged", {"organization": "acme", "alert": "a1", "by": "ada", "note": "on it"}, event_id="ack"
+    )
+    _, effects = run([record(0, seen, costing("1"), seen)])
+    assert (effects.counts["acknowledged"], effects.counts["duplicate"], effects.rejections) == (1, 1, [])
+    (entry,) = effects.audit
+    assert (entry.action, entry.subject, entry.by, entry.reason) == ("alert.acknowledged", "a1", "ada", "on it")
 
 
 def test_a_record_at_or_below_the_position_changes_nothing() -> None:

@@ -41,7 +41,7 @@ def forecast_show(
 
 def alerts(
     kind: Annotated[
-        Literal["threshold", "projection"] | None,
+        Literal["threshold", "projection", "unpriced"] | None,
         typer.Option(help="Only thresholds that were crossed, or only limits that are expected to be."),
     ] = None,
     since: Since = None,

@@ -40,7 +40,7 @@ def of_alert(alert: Alert) -> Notice:
         kind=alert.kind,
         severity=alert.severity,
         scope=alert.scope,
-        budget=alert.budget,
+        budget=None if alert.kind == "unpriced" else alert.budget,
         raised_at_ms=alert.raised_at_ms,
         facts=msgspec.to_builtins(alert),
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 from services.core.foresight_events import Forecast
 from services.core.money import NANOS_PER_USD, format_usd, parse_usd, round_half_even
 from services.core.notifying.notice import Notice
+from services.core.scope import parse_scope
 
 CONTRIBUTORS_SHOWN: Final = 3
 SUBJECT_CHARACTERS: Final = 200
@@ -67,6 +68,14 @@ def _projection(notice: Notice) -> tuple[str, list[str]]:
     )
 
 
+def _unpriced(notice: Notice) -> tuple[str, list[str]]:
+    model = parse_scope(notice.scope).get("model", notice.scope)
+    return (
+        f"{notice.organization}: nobody knows what {model} costs, and it is used",
+        [f"Day: {notice.facts['window']}", "Its requests are counted without a cost, beside every sum"],
+    )
+
+
 def _anomaly(notice: Notice) -> tuple[str, list[str]]:
     facts = notice.facts
     observed, expected = dollars(facts["observed_nanousd"]), dollars(facts["expected_nanousd"])
@@ -85,7 +94,7 @@ def _other(notice: Notice) -> tuple[str, list[str]]:
     ]
 
 
-_WHAT: Final = {"threshold": _threshold, "projection": _projection, "anomaly": _anomaly}
+_WHAT: Final = {"threshold": _threshold, "projection": _projection, "unpriced": _unpriced, "anomaly": _anomaly}
 
 
 def _outlook(notice: Notice, forecast: Forecast) -> str:
@@ -105,6 +114,11 @@ def _advice(notice: Notice) -> list[str]:
     )
     if notice.kind == "anomaly":
         return [look, "If it is meant, acknowledge this; if not, stop the key or lower its budget"]
+    if notice.kind == "unpriced":
+        return [
+            "Let the gateway say what its requests cost (`cost_usd`)",
+            "Or correct them once the invoice has come: spendgate invoice post FILE",
+        ]
     if notice.kind not in ("threshold", "projection"):
         return []
     room = f"More room for a while: spendgate policy boost {notice.budget} --org {organization}"
