@@ -25,12 +25,14 @@ from services.cli.errors import CliError, Mismatch
 from services.cli.invoice_desk import corrections, drift_of, in_batches
 from services.cli.invoice_file import KINDS, read_invoice
 from services.cli.render import console, dollars, exact_dollars, table
+from services.cli.warehouse import open_warehouse
 from services.core.events import UsageCorrected
 from services.core.invoice import Cell, Drift, Line, names_of
 from services.core.money import format_usd, parse_usd
 from services.core.price_list import PriceList
 
 BATCH: Final = 500
+ARRIVE_WITHIN_S: Final = 60.0
 PERCENT: Final = re.compile(r"(\d{1,3})(?:\.(\d{1,2}))?%?")
 app = typer.Typer(no_args_is_help=True, help="Compare a provider's invoice with what was charged, and correct it.")
 _encode = msgspec.json.encode
@@ -114,6 +116,7 @@ def post(
     told = _told(day_column, model_column, cost_column)
     lines, digest = read_invoice(file, told, provider)
     whose = options.need_organization(organization, connection)
+    options.run(_arrival(connection), connection)
     compared = options.run(_compare(connection, whose, file.name, digest, lines, tolerance, least_usd), connection)
     _print(compared)
     if not compared.beyond:
@@ -121,6 +124,17 @@ def post(
     if not dry_run and not yes and not typer.confirm("Post corrections for these?", default=False, err=True):
         raise typer.Exit(1)
     options.run(_post(connection, compared, dry_run=dry_run), connection)
+
+
+async def _arrival(connection: Connection) -> None:
+    """Wait until every charge is in ClickHouse: what is on its way, corrections among it, would be corrected twice."""
+    board = await options.board_of(connection)
+    async with open_warehouse(connection.settings) as warehouse:
+        if not await warehouse.await_charges(board.charges, timeout_s=ARRIVE_WITHIN_S):
+            raise CliError(
+                f"not every charge is in ClickHouse after {ARRIVE_WITHIN_S:g} s: nobody can say what to correct",
+                advice="is the sink running? Post again once `spendgate audit` says that all have arrived",
+            )
 
 
 def _told(day: str | None, model: str | None, cost: str | None) -> dict[str, str]:
