@@ -26,7 +26,7 @@ __all__ = [
 
 ALREADY_EXISTS = 36
 UNKNOWN_TOPIC = 3
-METADATA_TRIES = 50
+METADATA_TRIES = 300
 METADATA_WAIT_S = 0.1
 
 connections.install()  # here, because whoever reads or writes topics asks for their names first
