@@ -15,7 +15,7 @@ from services.adapters.clock import now_ms
 from services.adapters.kafka import Record, TailBatch, tail
 from services.adapters.settings import Settings
 from services.adapters.topics import TopicName, TopicsError
-from services.core.events import Name, Text
+from services.core.events import Acknowledgement, AlertAcknowledged
 from services.core.foresight_events import AnomalyFound
 from services.core.notifying import Notice, of_alert, of_anomaly, plan
 from services.core.outcomes import AlertRaised
@@ -26,7 +26,7 @@ from services.notifier.outbox import Position as Place
 
 RETRY_S: Final = 1.0
 FORECASTS_SINCE_MS: Final = 2 * 86_400_000
-ACKNOWLEDGED: Final = b"spendgate.alert.acknowledged.v1"
+ACKNOWLEDGED: Final = str(AlertAcknowledged.__struct_config__.tag).encode()
 EVENTS: Final[Sequence[TopicName]] = ("alerts", "anomalies", "ledger")
 log = logs.logger(__name__)
 _split = msgspec.json.Decoder(list[msgspec.Raw]).decode
@@ -36,21 +36,9 @@ class _Type(msgspec.Struct):
     type: str = ""
 
 
-class _Answer(msgspec.Struct):
-    organization: Name
-    alert: Name
-    by: Name
-    note: Text = ""
-
-
-class _Acknowledged(msgspec.Struct):
-    type: str
-    data: _Answer
-
-
 _alert = msgspec.json.Decoder(AlertRaised).decode
 _anomaly = msgspec.json.Decoder(AnomalyFound).decode
-_answer = msgspec.json.Decoder(_Acknowledged).decode
+_acknowledged = msgspec.json.Decoder(AlertAcknowledged).decode
 _type = msgspec.json.Decoder(_Type).decode
 
 
@@ -108,7 +96,7 @@ class Reading:
                 await asyncio.sleep(RETRY_S)
 
     async def _take(self, batch: TailBatch) -> None:
-        found: dict[Place, list[Notice | _Answer]] = {
+        found: dict[Place, list[Notice | Acknowledgement]] = {
             place: list(self._events(place[0], records)) for place, records in batch.records.items() if records
         }
         if not found:
@@ -118,7 +106,7 @@ class Reading:
         await self._outbox.call(self._keep, found, positions)
         self._wake()
 
-    def _is_new(self, event: Notice | _Answer) -> bool:
+    def _is_new(self, event: Notice | Acknowledgement) -> bool:
         return isinstance(event, Notice) and not self._book.contacts(event.organization)
 
     async def _look_up(self, partitions: Collection[int]) -> None:
@@ -134,7 +122,7 @@ class Reading:
                 if batch.caught_up:
                     return
 
-    def _keep(self, found: Mapping[Place, Sequence[Notice | _Answer]], positions: Mapping[Place, int]) -> None:
+    def _keep(self, found: Mapping[Place, Sequence[Notice | Acknowledgement]], positions: Mapping[Place, int]) -> None:
         planned: list[int] = []
         with self._outbox.step(positions):
             # Answers first: whatever was answered by now need not go any further.
@@ -157,7 +145,7 @@ class Reading:
             self._outbox.answer(notice.organization, notice.id, by, now_ms())
         return [len(deliveries)]
 
-    def _events(self, name: TopicName, records: Sequence[Record]) -> Iterator[Notice | _Answer]:
+    def _events(self, name: TopicName, records: Sequence[Record]) -> Iterator[Notice | Acknowledgement]:
         """Each event by itself: one that a newer service wrote must not hide those beside it."""
         for record in records:
             value = record.value or b"[]"
@@ -179,14 +167,14 @@ class Reading:
                     yield event
 
 
-def _event(name: TopicName, element: msgspec.Raw) -> Notice | _Answer | None:
+def _event(name: TopicName, element: msgspec.Raw) -> Notice | Acknowledgement | None:
     if name == "alerts":
         return of_alert(_alert(element).data)
     if name == "anomalies":
         return of_anomaly(_anomaly(element).data)
     if _type(element).type.encode() != ACKNOWLEDGED:
         return None
-    return _answer(element).data
+    return _acknowledged(element).data
 
 
 def _values(batch: TailBatch, name: TopicName) -> list[bytes | None]:
